@@ -1,0 +1,251 @@
+"""A stream of bytes between one source and one sink.
+
+The producer's side calls `write`, `end`, `abort`. The consumer's side calls `attach` once, then `pause`, `resume`, `cancel`. Until
+a sink is attached, at most `HIGH_WATER` bytes (plus one read) wait here, then the source is paused. No Deferred per chunk: with a
+sink attached, `write` is one call through.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from edgegw.errors import GatewayError, Phase, Side
+from edgegw.exchange.interfaces import BodySink, BodySource
+from edgegw.wire.headers import Field
+
+HIGH_WATER = 65536
+"""Bytes that may wait in memory each way before the source is paused."""
+
+_UNLIMITED = float("inf")
+
+
+class Body:
+    """One message body.
+
+    Args:
+        length: declared size in bytes, None when unknown.
+        source: told to start, pause, resume, cancel; None for a body that is made in memory.
+
+    `size` is the number of bytes that came so far.
+    """
+
+    __slots__ = (
+        "_chunks", "_full", "_paused", "_sink", "_started", "_waiting", "ended", "error", "length", "limit", "size",
+        "source", "trailers",
+    )  # fmt: skip
+
+    def __init__(self, length: int | None = None, source: BodySource | None = None) -> None:
+        self.length = length
+        self.source = source
+        self.ended = False
+        self.error: GatewayError | None = None
+        self.trailers: tuple[Field, ...] = ()
+        self.size = 0
+        self.limit: float = _UNLIMITED
+        self._sink: BodySink | None = None
+        self._chunks: list[bytes] = []
+        self._waiting = 0
+        self._full = False
+        self._paused = False
+        self._started = False
+
+    @classmethod
+    def of(cls, data: bytes) -> Body:
+        """A complete body."""
+        if not data:
+            return EMPTY
+        body = cls(len(data))
+        body._chunks.append(data)
+        body._waiting = body.size = len(data)
+        body.ended = True
+        return body
+
+    # The producer's side.
+
+    def write(self, data: bytes) -> None:
+        """Pass data on, or keep it until a sink is there."""
+        self.size += len(data)
+        if self.size > self.limit:
+            self._overflow()
+            return
+        sink = self._sink
+        if sink is not None:
+            sink.write(data)
+            return
+        if self.ended or self.error is not None:
+            return
+        self._chunks.append(data)
+        self._waiting += len(data)
+        if self._waiting >= HIGH_WATER and not self._full and self.source is not None:
+            self._full = True
+            if not self._paused:
+                self.source.pause()
+
+    def _overflow(self) -> None:
+        source = self.source
+        self._chunks = []
+        self.abort(_too_large())
+        if source is not None:
+            source.cancel()
+
+    def end(self, trailers: tuple[Field, ...] = ()) -> None:
+        """The last byte was written."""
+        if self.ended or self.error is not None:
+            return
+        self.ended = True
+        self.trailers = trailers
+        sink = self._sink
+        if sink is not None:
+            self._sink = None
+            sink.end(trailers)
+
+    def abort(self, error: GatewayError) -> None:
+        """The source failed; the sink must not take what it has for a complete message."""
+        if self.ended or self.error is not None:
+            return
+        self.error = error
+        sink = self._sink
+        if sink is not None:
+            self._sink = None
+            sink.abort(error)
+
+    # The consumer's side.
+
+    @property
+    def complete(self) -> bool:
+        """Every byte is here already, waiting for a sink."""
+        return self.ended and self._sink is None
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing to read, and never will be."""
+        return self.ended and not self._chunks
+
+    @property
+    def started(self) -> bool:
+        """Somebody reads it, or did."""
+        return self._started
+
+    def take_ready(self) -> bytes:
+        """What waits now, in one piece, so that a head and its first bytes leave in one send. Only before `attach`."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._chunks = []
+        self._waiting = 0
+        return data
+
+    def cap(self, limit: int) -> None:
+        """Accept at most `limit` bytes; more is a 413 `body_too_large` for the sink, and the source is cancelled.
+
+        Raises:
+            GatewayError: the same, at once, when the declared length or what is here already is too much.
+        """
+        if (self.length or 0) > limit or self.size > limit:
+            raise _too_large()
+        if not self.ended:
+            self.limit = limit
+
+    def attach(self, sink: BodySink) -> None:
+        """Let everything flow into the sink, what waits first. A body has one reader in its life."""
+        if self.empty:
+            sink.end(self.trailers)
+            return
+        if self._started:
+            raise RuntimeError("a body can be read once")
+        self._started = True
+        finished = self.ended or self.error is not None
+        source = self.source
+        if not finished:
+            self._sink = sink
+            if source is not None:
+                source.start()
+        was_full = self._full
+        self._full = False
+        data = self.take_ready()
+        if data:
+            sink.write(data)
+        if finished:
+            if self.error is not None:
+                sink.abort(self.error)
+            else:
+                sink.end(self.trailers)
+        elif was_full and not self._paused and source is not None and self._sink is not None:
+            source.resume()
+
+    def pause(self) -> None:
+        """The sink's peer is slow."""
+        if not self._paused:
+            self._paused = True
+            if self.source is not None and not self.ended and not self._full:
+                self.source.pause()
+
+    def resume(self) -> None:
+        """The sink's peer reads again."""
+        if self._paused:
+            self._paused = False
+            if self.source is not None and not self.ended and not self._full:
+                self.source.resume()
+
+    def cancel(self) -> None:
+        """Nobody will read the rest; the sink, if any, hears nothing more."""
+        self._sink = None
+        self._chunks = []
+        if self.ended or self.error is not None:
+            return
+        self.error = GatewayError(499, "body_cancelled", phase=Phase.BODY, side=Side.GATEWAY)
+        if self.source is not None:
+            self.source.cancel()
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, for those whose contract buffers it.
+
+        Raises:
+            GatewayError: 413 `body_too_large` past `limit` bytes, or whatever ended the body early.
+        """
+        if self.length is not None and self.length > limit:
+            raise _too_large()
+        collector = _Collector(self, limit)
+        self.attach(collector)
+        return await collector.done
+
+    def __repr__(self) -> str:
+        state = "ended" if self.ended else "aborted" if self.error else "flowing" if self._sink else "waiting"
+        return f"<Body {state} length={self.length} waiting={self._waiting}{' paused' if self._paused else ''}>"
+
+
+class _Collector:
+    """A sink that keeps everything, up to a limit."""
+
+    def __init__(self, body: Body, limit: int) -> None:
+        self._body = body
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self.done: Deferred[bytes] = Deferred(lambda _: body.cancel())
+
+    def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._limit:
+            self._chunks.append(data)
+        elif not self.done.called:
+            self._body.cancel()
+            self.done.errback(_too_large())
+
+    def end(self, trailers: tuple[Field, ...]) -> None:
+        if not self.done.called:
+            self.done.callback(b"".join(self._chunks))
+
+    def abort(self, error: GatewayError) -> None:
+        if not self.done.called:
+            self.done.errback(error)
+
+
+def _too_large() -> GatewayError:
+    return GatewayError(413, "body_too_large", side=Side.DOWNSTREAM, phase=Phase.BODY, close=True)
+
+
+EMPTY = Body(0)
+"""The body of a message without one; shared, holds no state."""
+EMPTY.ended = True

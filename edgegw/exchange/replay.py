@@ -1,0 +1,91 @@
+"""A bounded copy of a request body, so that another attempt can send it again."""
+
+from __future__ import annotations
+
+from edgegw.errors import GatewayError
+from edgegw.exchange.body import Body
+from edgegw.exchange.interfaces import BodySink
+from edgegw.wire.headers import Field
+
+
+class Replay:
+    """Reads a body once and feeds it to one sink after another, each from the first byte on, while at most `limit` bytes went by.
+
+    The sink of an attempt that failed is left behind by the next `attach`.
+    """
+
+    def __init__(self, body: Body, limit: int) -> None:
+        self._body = body
+        self._limit = limit
+        self._kept: list[bytes] | None = []
+        self._size = 0
+        self._sink: BodySink | None = None
+        self._ended: tuple[Field, ...] | None = None
+        self._error: GatewayError | None = None
+        self._reading = False
+
+    @property
+    def possible(self) -> bool:
+        """Everything read so far is still here."""
+        return self._kept is not None and self._error is None
+
+    def attach(self, sink: BodySink) -> None:
+        """Send all that was read to the sink, then what is still to come."""
+        for chunk in self._kept or ():
+            sink.write(chunk)
+        if self._error is not None:
+            sink.abort(self._error)
+        elif self._ended is not None:
+            sink.end(self._ended)
+        else:
+            self._sink = sink
+            if not self._reading:
+                self._reading = True
+                self._body.attach(self)
+
+    def detach(self) -> None:
+        """The attempt is over; keep what comes, for the next one."""
+        self._sink = None
+
+    def pause(self) -> None:
+        """The sink's peer is slow."""
+        self._body.pause()
+
+    def resume(self) -> None:
+        """The sink's peer reads again."""
+        self._body.resume()
+
+    def cancel(self) -> None:
+        """No further attempt will be made; the rest of the body is not wanted."""
+        self._sink = None
+        self._kept = None
+        self._body.cancel()
+
+    def write(self, data: bytes) -> None:
+        """Body data, from the body."""
+        self._size += len(data)
+        if self._kept is not None:
+            if self._size > self._limit:
+                self._kept = None
+            else:
+                self._kept.append(data)
+        if self._sink is not None:
+            self._sink.write(data)
+
+    def end(self, trailers: tuple[Field, ...]) -> None:
+        """The body's end, from the body."""
+        self._ended = trailers
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            sink.end(trailers)
+
+    def abort(self, error: GatewayError) -> None:
+        """The body's failure, from the body."""
+        self._error = error
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            sink.abort(error)
+
+    def __repr__(self) -> str:
+        kept = "gone" if self._kept is None else f"{self._size} bytes"
+        return f"<Replay {kept} of {self._body!r}>"

@@ -1,0 +1,61 @@
+"""Every exchange has an id: logged, sent to the upstream, given back to whoever asked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+from edgegw.exchange.interfaces import Responder
+from edgegw.exchange.model import Exchange, Response
+from edgegw.net.addresses import CidrSet
+
+_HEADER = b"X-Request-ID"
+_LOWER = b"x-request-id"
+_DRAW = 128
+_valid = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
+
+
+class RequestId:
+    """Sets `exchange.id` and the X-Request-ID of request and response.
+
+    An id that came is kept only from a trusted proxy and in a harmless alphabet: a stranger's would let him forge log lines that
+    look like somebody else's.
+
+    Args:
+        trusted: proxies whose ids are kept. draw: n random bytes.
+    """
+
+    __slots__ = ("_draw", "_ids", "_next", "_trusted")
+
+    def __init__(self, following: Responder, trusted: CidrSet, draw: Callable[[int], bytes] = os.urandom) -> None:
+        self._next = following
+        self._trusted = trusted
+        self._draw = draw
+        self._ids: list[str] = []
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Identify, then go on."""
+        headers = exchange.request.headers
+        came = headers.get(_LOWER)
+        if came is not None and _valid(came) and exchange.connection.peer in self._trusted:
+            value = came
+            exchange.id = came.decode("ascii")
+        else:
+            ids = self._ids or self._refill()
+            exchange.id = ids.pop()
+            value = exchange.id.encode("ascii")
+            if came is not None:
+                headers.remove(_LOWER)
+            headers.append((_LOWER, _HEADER, value))
+        response = await self._next(exchange)
+        if _LOWER in response.headers:
+            response.headers.remove(_LOWER)
+        response.headers.append((_LOWER, _HEADER, value))
+        return response
+
+    def _refill(self) -> list[str]:
+        """A system call per id would cost more than the rest of this layer: draw for many at a time."""
+        drawn = self._draw(16 * _DRAW).hex()
+        self._ids = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
+        return self._ids

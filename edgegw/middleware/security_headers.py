@@ -1,0 +1,66 @@
+"""Fields that make browsers careful. What the upstream says itself is never overwritten; HSTS goes out over TLS only."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from edgegw.config.model import Settings
+from edgegw.config.units import Duration
+from edgegw.exchange.interfaces import Middleware, Responder
+from edgegw.exchange.model import Exchange, Response
+from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
+from edgegw.wire import headers as wire
+
+
+class SecurityHeadersSettings(Settings):
+    """Response fields for browsers; an empty string leaves one out."""
+
+    content_type_options: str = Field("nosniff", description="X-Content-Type-Options.")
+    frame_options: str = Field("SAMEORIGIN", description="X-Frame-Options.")
+    referrer_policy: str = Field("strict-origin-when-cross-origin", description="Referrer-Policy.")
+    content_security_policy: str = Field("", description="Content-Security-Policy.")
+    hsts: Duration = Field(31536000.0, description="Strict-Transport-Security max-age, over TLS; 0 leaves it out.")
+    hsts_subdomains: bool = Field(False, description="Whether HSTS holds for subdomains too.")
+
+
+class SecurityHeaders:
+    """Adds what is missing.
+
+    Args:
+        fields: for every answer. hsts: for answers over TLS, or None.
+    """
+
+    __slots__ = ("_fields", "_next", "_secure_fields")
+
+    def __init__(self, following: Responder, fields: list[wire.Field], hsts: wire.Field | None) -> None:
+        self._next = following
+        self._fields = fields
+        self._secure_fields = [*fields, hsts] if hsts is not None else fields
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """Add what the answer does not have."""
+        response = await self._next(exchange)
+        headers = response.headers
+        first = headers.first()
+        fields = self._secure_fields if exchange.connection.tls is not None else self._fields
+        headers.extend([field for field in fields if field[0] not in first])
+        return response
+
+
+def build(settings: SecurityHeadersSettings, _: Surroundings) -> Middleware:
+    """The middleware of one route."""
+    named = {
+        b"X-Content-Type-Options": settings.content_type_options,
+        b"X-Frame-Options": settings.frame_options,
+        b"Referrer-Policy": settings.referrer_policy,
+        b"Content-Security-Policy": settings.content_security_policy,
+    }
+    fields = [(name.lower(), name, value.encode("latin-1")) for name, value in named.items() if value]
+    hsts: wire.Field | None = None
+    if settings.hsts:
+        value = f"max-age={int(settings.hsts)}{'; includeSubDomains' if settings.hsts_subdomains else ''}"
+        hsts = (b"strict-transport-security", b"Strict-Transport-Security", value.encode("ascii"))
+    return lambda following: SecurityHeaders(following, fields, hsts)
+
+
+SECURITY_HEADERS = MiddlewarePart("security_headers", SecurityHeadersSettings, build)

@@ -1,0 +1,78 @@
+"""Puts a response into HTTP/1.x framing (RFC 9112 6): its head's bytes, and how body and connection go on after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from edgegw.exchange.body import EMPTY
+from edgegw.exchange.model import Exchange, Response
+from edgegw.wire.headers import Field
+from edgegw.wire.http1_encode import encode_response_head
+
+# The connection's own business; whatever a target or upstream said about it does not count.
+_OWN = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"te", b"upgrade", b"trailer", b"content-length")
+)
+_OWN_BUT_LENGTH = _OWN - {b"content-length"}
+_OWN_OF_TAKEOVER = _OWN - {b"upgrade"}
+
+_CHUNKED: Field = (b"transfer-encoding", b"Transfer-Encoding", b"chunked")
+_CLOSE: Field = (b"connection", b"Connection", b"close")
+_KEEP_ALIVE: Field = (b"connection", b"Connection", b"keep-alive")
+_UPGRADE: Field = (b"connection", b"Connection", b"Upgrade")
+
+
+class Framed(NamedTuple):
+    """head: bytes of the head. keep: the connection lives on. chunked: body data goes in chunks. bodiless: no body follows."""
+
+    head: bytes
+    keep: bool
+    chunked: bool
+    bodiless: bool
+
+
+def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Callable[[], Field]) -> Framed:
+    """Decide the framing of a response and encode its head.
+
+    Args:
+        keep: the connection could live on. date: the field to add when the response has no Date (RFC 9110 6.6.1).
+    """
+    head, status, headers = exchange.head, response.status, response.headers
+    keep = keep and head.keep_alive and not response.close
+    length = response.body.length
+    bodiless = chunked = False
+    own = _OWN
+    extra: list[Field] = []
+    if response.takeover is not None:
+        own, keep, bodiless = _OWN_OF_TAKEOVER, True, True
+    elif head.method == "HEAD" or status == 304:
+        bodiless = True
+        if b"content-length" in headers:
+            own = _OWN_BUT_LENGTH
+        elif length is not None and response.body is not EMPTY and not response.body.empty:
+            extra.append((b"content-length", b"Content-Length", b"%d" % length))
+    elif status == 204:
+        bodiless = True
+    elif length is not None:
+        said = b"%d" % length
+        if headers.get(b"content-length") == said and len(headers.get_all(b"content-length")) == 1:
+            own = _OWN_BUT_LENGTH
+        else:
+            extra.append((b"content-length", b"Content-Length", said))
+    elif head.version == "1.1":
+        chunked = True
+        extra.append(_CHUNKED)
+    else:
+        keep = False
+    if response.takeover is not None:
+        extra.append(_UPGRADE)
+    elif not keep:
+        extra.append(_CLOSE)
+    elif head.version == "1.0":
+        extra.append(_KEEP_ALIVE)
+    if b"date" not in headers:
+        extra.append(date())
+    fields = [field for field in headers.fields if field[0] not in own]
+    fields += extra
+    return Framed(encode_response_head(status, response.reason, fields), keep, chunked, bodiless)

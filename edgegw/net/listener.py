@@ -1,0 +1,270 @@
+"""One listening socket: accepts, applies caps, and builds what drives each connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from typing import Protocol as Contract
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.protocol import ServerFactory
+from twisted.python.failure import Failure
+
+from edgegw.exchange.interfaces import Responder
+from edgegw.net.accepting import Listening
+from edgegw.net.addresses import CidrSet
+from edgegw.net.caps import Caps
+from edgegw.net.date import HttpDate
+from edgegw.net.downstream import Http1Downstream
+from edgegw.net.tls import PeerIdentity, ServerTls, misdirected, peer_identity, selected_server_name, wrap_server
+from edgegw.net.tls_transport import handle
+from edgegw.runtime.wheel import Wheel
+from edgegw.wire.http1_limits import Http1Limits
+
+
+class Counts(Contract):
+    """Where a listener reports what happens to its connections."""
+
+    def opened(self) -> None:
+        """A connection was accepted."""
+
+    def closed(self) -> None:
+        """It is gone."""
+
+    def refused(self, reason: str) -> None:
+        """One was closed before it could ask anything, or accepting rests."""
+
+    def handshake(self, outcome: str) -> None:
+        """A TLS handshake ended: `ok`, or the name of its fault."""
+
+
+class Current(Contract):
+    """Where the newest configuration is found."""
+
+    snapshot: Any
+
+
+class TlsFacts(NamedTuple):
+    """What a finished handshake told. server_name: SNI or None. identity: the verified client certificate or None."""
+
+    version: str
+    cipher: str
+    server_name: str | None
+    identity: PeerIdentity | None
+
+
+class Terms(NamedTuple):
+    """What a listener's connections are served by; replaced as a whole on reload, for new connections.
+
+    responder: the edge stage. tls: None on a clear-text listener. trusted: proxies that `per_client` does not count.
+    """
+
+    caps: Caps
+    limits: Http1Limits
+    responder: Responder
+    tls: ServerTls | None
+    trusted: CidrSet
+
+
+class ConnectionCap:
+    """A number of connections shared by several listeners; those that found it full are told when there is room again."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.count = 0
+        self._waiting: dict[Listener, None] = {}
+
+    @property
+    def full(self) -> bool:
+        """No further connection may be accepted."""
+        return self.count >= self.most
+
+    def wait(self, listener: Listener) -> None:
+        """Call `listener.relieve` when there is room."""
+        self._waiting[listener] = None
+
+    def left(self) -> None:
+        """A connection is gone."""
+        self.count -= 1
+        if self._waiting and not self.full:
+            waiting, self._waiting = self._waiting, {}
+            for listener in waiting:
+                listener.relieve()
+
+
+class Listener(ServerFactory):
+    """What one listening socket's connections have in common.
+
+    Args:
+        name: for logs and metrics, such as `127.0.0.1:8080`. terms: how connections are served. current: the snapshot's holder.
+        clock: for TLS. wheel, clock: time. total: the cap all listeners share. counts: where to report.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, name: str, terms: Terms, current: Current, clock: IReactorTime, wheel: Wheel, total: ConnectionCap, counts: Counts
+    ) -> None:
+        self.name = name
+        self.current = current
+        self.wheel = wheel
+        self.clock = clock.seconds
+        self._reactor_clock = clock
+        self._total = total
+        self._counts = counts
+        self._port: Listening | None = None
+        self._per_client: dict[str, int] = {}
+        self._empty: Deferred[None] | None = None
+        self._paused = False
+        self.connections: dict[Http1Downstream, None] = {}
+        self.draining = False
+        self.date: Callable[[], Any] = HttpDate(wheel)
+        self.apply(terms)
+
+    def apply(self, terms: Terms) -> None:
+        """Serve new connections, and new requests on those that are there, on these terms."""
+        self.caps = terms.caps
+        self.limits = terms.limits
+        self.responder = terms.responder
+        self.tls = terms.tls
+        self.trusted = terms.trusted
+        self.secure = terms.tls is not None
+        self.scheme = "https" if self.secure else "http"
+
+    def serve(self, port: Listening) -> None:
+        """The socket that accepts for this listener."""
+        self._port = port
+
+    # Accepting.
+
+    def admit(self, peer: IAddress) -> bool:
+        """Whether a connection that was just accepted may stay."""
+        host = getattr(peer, "host", "")
+        cap = self.caps.per_client
+        if cap and host not in self.trusted and self._per_client.get(host, 0) >= cap:
+            self._counts.refused("per_client")
+            return False
+        return True
+
+    def exhausted(self, _: int) -> None:
+        """The kernel has no descriptors left; accepting rests."""
+        self._counts.refused("descriptors")
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+        """Twisted: a connection was accepted."""
+        if self.tls is not None:
+            inner = _Plain(self)
+            return wrap_server(inner, self.tls, self._reactor_clock).buildProtocol(addr)
+        return self.plain(addr)
+
+    def plain(self, addr: IAddress) -> Http1Downstream:
+        """What speaks on the connection, below TLS or without it."""
+        host, port = getattr(addr, "host", ""), getattr(addr, "port", 0)
+        local = self._port.getHost() if self._port is not None else None
+        return Http1Downstream(self, host, port, getattr(local, "port", 0))
+
+    def opened(self, connection: Http1Downstream) -> None:
+        """From a connection: it begins."""
+        self.connections[connection] = None
+        self._counts.opened()
+        self._total.count += 1
+        if self.caps.per_client:
+            self._per_client[connection.peer] = self._per_client.get(connection.peer, 0) + 1
+        if self._full() and self._port is not None and not self._paused:
+            self._paused = True
+            self._port.pause_accepting()
+            self._counts.refused("connections")
+            self._total.wait(self)
+        if self.draining:
+            connection.drain()
+
+    def closed(self, connection: Http1Downstream, reason: Failure, handshaking: bool) -> None:
+        """From a connection: it is gone."""
+        if self.connections.pop(connection, self) is self:
+            return
+        self._counts.closed()
+        if handshaking:
+            self._counts.handshake(getattr(reason.value, "reason", "handshake_aborted"))
+        count = self._per_client.get(connection.peer, 0)
+        if count > 1:
+            self._per_client[connection.peer] = count - 1
+        elif count:
+            del self._per_client[connection.peer]
+        self._total.left()
+        self.relieve()
+        if self._empty is not None and not self.connections:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
+
+    def _full(self) -> bool:
+        own = self.caps.connections
+        return self._total.full or (own != "auto" and len(self.connections) >= own)
+
+    def relieve(self) -> None:
+        """Accept again if there is room now."""
+        if not self._paused or self._port is None or self.draining:
+            return
+        if self._full():
+            self._total.wait(self)
+            return
+        self._paused = False
+        self._port.resume_accepting()
+
+    # TLS.
+
+    def tls_facts(self, transport: Any) -> TlsFacts | None:
+        """What the handshake of this transport told; counts it."""
+        connection = handle(transport)
+        if connection is None:
+            return None
+        self._counts.handshake("ok")
+        return TlsFacts(
+            connection.get_protocol_version_name(),
+            connection.get_cipher_name() or "",
+            selected_server_name(transport),
+            peer_identity(transport),
+        )
+
+    def misdirected(self, transport: Any, host: str) -> bool:
+        """Whether Host belongs to another certificate than the one the connection was opened for."""
+        return misdirected(transport, host)
+
+    # The end.
+
+    def stop_accepting(self) -> Deferred[None]:
+        """Close the listening socket; connections live on."""
+        port, self._port = self._port, None
+        return port.stop() if port is not None else succeed(None)
+
+    def drain(self) -> Deferred[None]:
+        """Close every connection when what it carries is done. Fires when none is left."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+        if not self.connections:
+            return succeed(None)
+        if self._empty is None:
+            self._empty = Deferred()
+        return self._empty
+
+    def abort(self) -> None:
+        """End every connection now."""
+        for connection in list(self.connections):
+            connection.abort_now()
+
+    def __repr__(self) -> str:
+        state = "draining" if self.draining else "paused" if self._paused else "accepting" if self._port else "stopped"
+        return f"<Listener {self.name} {self.scheme} {state}, {len(self.connections)} connections>"
+
+
+class _Plain(ServerFactory):
+    """The inside of TLS."""
+
+    noisy = False
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+        return self._listener.plain(addr)

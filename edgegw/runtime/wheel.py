@@ -1,0 +1,147 @@
+"""One coarse timer wheel for all deadlines.
+
+`callLater` costs about 10 us on asyncio reactors; a deadline here costs an attribute store. A `Deadline` belongs to a connection or
+pool waiter for life and is moved lazily: pushing it further away writes one float; only the slot it is filed in decides, when its
+turn comes, whether to fire it or to file it anew. After Varghese and Lauck's hashed wheels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+TICK_S = 0.1
+_SLOTS = 1024
+_NEVER = float("inf")
+
+_log = Logger("edgegw.runtime.wheel")
+
+
+class Deadline:
+    """A moment that can be moved and cleared for next to nothing; on passing it, `callback()` is called once.
+
+    Made by `Wheel.deadline`. Fires at most one tick (100 ms) late, never early.
+    """
+
+    __slots__ = ("_callback", "_filed_s", "_slot", "_wheel", "due_s")
+
+    def __init__(self, wheel: Wheel, callback: Callable[[], None]) -> None:
+        self._wheel = wheel
+        self._callback = callback
+        self._slot = -1
+        self._filed_s = 0.0
+        self.due_s = _NEVER
+
+    def set(self, delay_s: float) -> None:
+        """Fire `delay_s` seconds from now (coarsely), whatever was set before."""
+        self.set_at(self._wheel.now_s + delay_s)
+
+    def set_at(self, due_s: float) -> None:
+        """Fire at this moment of the wheel's clock."""
+        self.due_s = due_s
+        if self._slot < 0 or due_s < self._filed_s:
+            self._wheel.file(self)
+
+    def clear(self) -> None:
+        """Do not fire. The wheel forgets the deadline when its slot's turn comes."""
+        self.due_s = _NEVER
+
+    def drop(self) -> None:
+        """Do not fire, and let the wheel forget the deadline (and its callback) now: for the owner's end."""
+        self.due_s = _NEVER
+        self._wheel.unfile(self)
+
+    @property
+    def active(self) -> bool:
+        """Whether it is set."""
+        return self.due_s != _NEVER
+
+    def __repr__(self) -> str:
+        left = f"in {self.due_s - self._wheel.now_s:.1f} s" if self.active else "clear"
+        return f"<Deadline {left}>"
+
+
+class Wheel:
+    """The wheel itself. `now_s` is the clock's time at the last tick: coarse, free to read.
+
+    Args:
+        clock: monotonic time and `callLater`.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._slots: list[dict[Deadline, None]] = [{} for _ in range(_SLOTS)]
+        self._call: IDelayedCall | None = None
+        self.now_s: float = clock.seconds()
+        self._tick = int(self.now_s / TICK_S)
+
+    def start(self) -> None:
+        """Begin to turn."""
+        if self._call is None:
+            self.now_s = self._clock.seconds()
+            self._tick = int(self.now_s / TICK_S)
+            self._call = self._clock.callLater(TICK_S, self._turn)
+
+    def stop(self) -> None:
+        """Turn no more; deadlines stay filed."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def deadline(self, callback: Callable[[], None]) -> Deadline:
+        """A deadline of this wheel, not set yet."""
+        return Deadline(self, callback)
+
+    def file(self, deadline: Deadline) -> None:
+        """Put a deadline into the slot of its moment, or the farthest one; for `Deadline`."""
+        if deadline._slot >= 0:
+            self._slots[deadline._slot].pop(deadline, None)
+        ahead = min(max(int(deadline.due_s / TICK_S) + 1 - self._tick, 1), _SLOTS - 1)
+        slot = (self._tick + ahead) % _SLOTS
+        deadline._slot = slot
+        deadline._filed_s = (self._tick + ahead - 1) * TICK_S
+        self._slots[slot][deadline] = None
+
+    def unfile(self, deadline: Deadline) -> None:
+        """Forget a deadline; for `Deadline`."""
+        if deadline._slot >= 0:
+            self._slots[deadline._slot].pop(deadline, None)
+            deadline._slot = -1
+
+    def _turn(self) -> None:
+        self._call = self._clock.callLater(TICK_S, self._turn)
+        self.now_s = self._clock.seconds()
+        target = int(self.now_s / TICK_S)
+        # A loop that stood still for long visits every slot once, not once per missed tick.
+        for tick in range(max(self._tick + 1, target - _SLOTS + 1), target + 1):
+            self._tick = tick
+            self._visit(tick % _SLOTS)
+        self._tick = target
+
+    def _visit(self, slot: int) -> None:
+        filed = self._slots[slot]
+        if not filed:
+            return
+        self._slots[slot] = {}
+        for deadline in filed:
+            deadline._slot = -1
+        for deadline in filed:
+            # A callback before this one may have filed it anew.
+            if deadline._slot >= 0 or deadline.due_s == _NEVER:
+                continue
+            if deadline.due_s > self.now_s:
+                self.file(deadline)
+                continue
+            deadline.due_s = _NEVER
+            try:
+                deadline._callback()
+            except Exception:
+                _log.failure("a deadline's callback failed")
+
+    def __len__(self) -> int:
+        return sum(len(slot) for slot in self._slots)
+
+    def __repr__(self) -> str:
+        return f"<Wheel {len(self)} deadlines filed{'' if self._call else ', stopped'}>"

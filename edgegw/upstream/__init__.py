@@ -1,0 +1,9 @@
+"""The servers behind the gateway.
+
+- `settings`: the configuration of one upstream.
+- `endpoint`: one address, with its pool and its counts.
+- `pool`: connections to one endpoint: idle stack, caps, bounded queue.
+- `connect`: how a connection to an endpoint is made: names, TLS, UNIX sockets.
+- `balance/`: which endpoint next.
+- `cluster`: a named set of endpoints; what the proxy target asks.
+"""

@@ -1,0 +1,111 @@
+"""The configuration of one upstream."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, field_validator, model_validator
+
+from edgegw.config.model import Settings
+from edgegw.config.units import Duration
+from edgegw.net.tls import UpstreamTlsSettings
+from edgegw.upstream.pool import PoolSettings
+
+_URL = re.compile(r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?\Z")
+_UNIX = re.compile(r"unix://(?P<path>/[^\0]+)\Z")
+
+
+class EndpointUrl(NamedTuple):
+    """Where an endpoint is: host and port, or the path of a UNIX socket."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """The Host header of requests made to it in its own name."""
+        if self.path:
+            return "localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> EndpointUrl:
+        """Read `http://host:port`, `https://host:port` or `unix:///path`.
+
+        Raises:
+            ValueError: with what is wrong, in words for an operator.
+        """
+        if found := _UNIX.match(text):
+            return cls(False, "", 0, found["path"])
+        found = _URL.match(text)
+        if found is None:
+            raise ValueError(_complaint(text))
+        secure = found["scheme"] == "https"
+        port = int(found["port"] or (443 if secure else 80))
+        if not 0 < port < 65536:
+            raise ValueError(f"port {port} is not between 1 and 65535")
+        return cls(secure, found["host"].strip("[]"), port, "")
+
+
+def _complaint(text: str) -> str:
+    if "://" not in text:
+        return f'"{text}" has no scheme; write http://{text} or https://{text}'
+    scheme, rest = text.split("://", 1)
+    if scheme not in ("http", "https", "unix"):
+        return f'scheme "{scheme}" is not known here; known: http, https, unix'
+    if "/" in rest.rstrip("/") or "?" in rest:
+        return "an endpoint is an address, without a path; use the route's rewrite for paths"
+    return f'"{text}" is not an address; write http://host:port, https://host:port or unix:///path'
+
+
+class EndpointSettings(Settings):
+    """One address of an upstream; `"http://h:1"` is short for `{url: "http://h:1"}`."""
+
+    url: str = Field(
+        description="Where the endpoint listens: http://host:port, https://host:port or unix:///path.",
+        examples=["http://10.0.0.11:9000", "unix:///run/app.sock"],
+    )
+    weight: int = Field(1, ge=1, le=1000, description="Share of the exchanges, under weighted_round_robin.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("url")
+    @classmethod
+    def _parses(cls, value: str) -> str:
+        EndpointUrl.parse(value)
+        return value
+
+
+class UpstreamTimeouts(Settings):
+    """How long an endpoint may take; a route's own `timeout` wins."""
+
+    connect: Duration = Field(3.0, gt=0, description="Until a connection stands, name look-up and TLS included.")
+    head: Duration = Field(15.0, gt=0, description="From the request's last byte to the response's head.")
+    idle: Duration = Field(60.0, gt=0, description="Between bytes of a response.")
+
+
+class UpstreamSettings(Settings):
+    """A named set of endpoints."""
+
+    endpoints: list[EndpointSettings] = Field(min_length=1, description="The addresses behind this name.")
+    host: str = Field(
+        "preserve",
+        description="The Host sent on: `preserve` what came, `upstream` the endpoint's own, or a literal.",
+        examples=["preserve", "upstream", "shop.internal"],
+        pattern=r"^[A-Za-z0-9.\-:\[\]_]+$",
+    )
+    tls: UpstreamTlsSettings = Field(
+        default_factory=UpstreamTlsSettings, description="How https endpoints are verified and what is shown to them."
+    )
+    balance: Literal["round_robin", "weighted_round_robin"] = Field(
+        "weighted_round_robin", description="Which endpoint gets the next exchange."
+    )
+    pool: PoolSettings = Field(default_factory=PoolSettings, description="Connections kept to each endpoint.")
+    timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="How long an endpoint may take.")
