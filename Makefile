@@ -9,7 +9,7 @@ REACTORS ?= uvloop epoll
 
 # Every test package but those that need real servers, which `make live` installs and starts.
 NEEDS_SERVERS := tests.live tests.drills
-TESTS ?= $(filter-out $(NEEDS_SERVERS),$(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))) $(patsubst %.py,%,$(sort $(wildcard tests/test_*.py)))))
+TESTS ?= $(filter-out $(NEEDS_SERVERS),$(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py benchmarks/tests/__init__.py))) $(patsubst %.py,%,$(sort $(wildcard tests/test_*.py)))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test live bench format format-check lint types contracts docs wheel check clean

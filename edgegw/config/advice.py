@@ -1,6 +1,7 @@
 """What to tell a person whose YAML does not parse: where it went wrong, and what to write instead."""
 
 import re
+from dataclasses import dataclass
 
 import yaml
 
@@ -22,47 +23,54 @@ def advise(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
     for rule in (_tab, _variable, _escape, _unclosed, _needs_quotes, _second_colon):
         found = rule(error, shown, line, column)
         if found is not None:
-            return found(file)
+            return found.problem(file)
     what = (error.problem or "it cannot be read").replace("did not find expected", "there is no")
     context = f" {error.context}" if error.context else ""
     if "simple key" in (error.context or "") and error.context_mark:
-        return _at('there is no ":" after this key', None, error.context_mark.line, error.context_mark.column)(file)
+        return _Advice(
+            'there is no ":" after this key', None, error.context_mark.line, error.context_mark.column
+        ).problem(file)
     hint = "check the indentation of this line and the one above" if _looks_like_indentation(error) else None
-    return _at(f"this is not YAML:{context} {what}".replace("  ", " "), hint, line, column)(file)
+    return _Advice(f"this is not YAML:{context} {what}".replace("  ", " "), hint, line, column).problem(file)
 
 
-class _at:  # noqa: N801 - reads as a phrase where it is used.
-    """A problem that only waits for the name of the file."""
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """A problem that only waits for the name of the file; line and column from 0."""
 
-    def __init__(self, message: str, hint: str | None, line: int, column: int, width: int = 1) -> None:
-        self._parts = (message, hint)
-        self._place = (line + 1, column + 1, max(1, width))
+    message: str
+    hint: str | None
+    line: int
+    column: int
+    width: int = 1
 
-    def __call__(self, file: str) -> Problem:
-        message, hint = self._parts
-        return Problem((), message, hint, position=Position(file, *self._place))
+    def problem(self, file: str) -> Problem:
+        """The problem, in our counting."""
+        return Problem(
+            (), self.message, self.hint, position=Position(file, self.line + 1, self.column + 1, max(1, self.width))
+        )
 
 
-def _tab(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _at | None:
+def _tab(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _Advice | None:
     indent = shown[: len(shown) - len(shown.lstrip())]
     if "\t" not in indent and shown[column : column + 1] != "\t":
         return None
     place = indent.index("\t") if "\t" in indent else column
-    return _at("a tab stands where YAML wants spaces", "indent with spaces, not tabs", line, place)
+    return _Advice("a tab stands where YAML wants spaces", "indent with spaces, not tabs", line, place)
 
 
-def _variable(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _at | None:
+def _variable(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _Advice | None:
     for found in _VARIABLE.finditer(shown):
         if found.start() <= column <= found.end() and not _inside_quotes(shown, found.start()):
             hint = f"put it in quotes: {quoted(found.group())}"
-            return _at("YAML cannot read ${...} here without quotes", hint, line, found.start(), len(found.group()))
+            return _Advice("YAML cannot read ${...} here without quotes", hint, line, found.start(), len(found.group()))
     return None
 
 
-def _escape(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _at | None:
+def _escape(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _Advice | None:
     if "escape" not in (error.problem or ""):
         return None
-    return _at(
+    return _Advice(
         f"{quoted(shown[column : column + 2])} means nothing inside double quotes",
         "use single quotes, or write \\\\ for a backslash",
         line,
@@ -71,21 +79,22 @@ def _escape(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> 
     )
 
 
-def _unclosed(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _at | None:
+def _unclosed(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _Advice | None:
     """A quote or bracket that is never closed is shown where it was opened, not where the file ended."""
     context, opened = error.context or "", error.context_mark
     if opened is None or (opened.line == line and "end of stream" not in (error.problem or "")):
         return None
     if "quoted scalar" in context:
-        return _at("this quote is never closed", None, opened.line, opened.column)
+        return _Advice("this quote is never closed", None, opened.line, opened.column)
     if "flow" in context:
         what = "[" if "sequence" in context else "{"
-        hint = f'the reading stopped at line {line + 1}: a comma or the closing "{"]" if what == "[" else "}"}" is missing before it'
-        return _at(f'this "{what}" is never closed', hint, opened.line, opened.column)
+        closing = "]" if what == "[" else "}"
+        hint = f'the reading stopped at line {line + 1}: a comma or the closing "{closing}" is missing before it'
+        return _Advice(f'this "{what}" is never closed', hint, opened.line, opened.column)
     return None
 
 
-def _needs_quotes(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _at | None:
+def _needs_quotes(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _Advice | None:
     in_flow = "flow" in (error.context or "") or bool(re.match(r"\s*(?:- )?[\[{]", shown))
     starts = [found.start("value") for found in _RESERVED.finditer(shown) if found.start("value") <= column]
     for start in reversed(starts):
@@ -93,14 +102,16 @@ def _needs_quotes(error: yaml.MarkedYAMLError, shown: str, line: int, column: in
         if column > start + len(value) or _inside_quotes(shown, start):
             continue
         # A "{...}" is at fault only when something follows its end: otherwise it is a map, and the fault is in it.
-        if value[0] not in "{[" or start < column and _closed_before(value, column - start):
+        if value[0] not in "{[" or (start < column and _closed_before(value, column - start)):
             hint = f"put it in quotes: {_quote_for_yaml(value)}"
-            return _at(f'a value that starts with "{value[0]}" must be put in quotes', hint, line, start, len(value))
+            return _Advice(
+                f'a value that starts with "{value[0]}" must be put in quotes', hint, line, start, len(value)
+            )
     for braces in re.finditer(r"[^\s,\[{]+\{[^{}]*\}[^\s,\]}]*", shown) if in_flow else ():
         if braces.start() <= column <= braces.end():
             hint = f"put it in quotes: {_quote_for_yaml(braces.group())}"
             message = 'a value that holds "{" must be put in quotes here'
-            return _at(message, hint, line, braces.start(), len(braces.group()))
+            return _Advice(message, hint, line, braces.start(), len(braces.group()))
     return None
 
 
@@ -125,15 +136,15 @@ def _closed_before(value: str, index: int) -> bool:
     return False
 
 
-def _second_colon(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _at | None:
+def _second_colon(error: yaml.MarkedYAMLError, shown: str, line: int, column: int) -> _Advice | None:
     if "mapping values are not allowed" not in (error.problem or ""):
         return None
     found = _COLON.search(shown)
     if found and found.start("value") <= column:
         value = found["value"].rstrip()
         hint = f"put it in quotes: {_quote_for_yaml(value)}"
-        return _at('a value that holds ": " must be put in quotes', hint, line, found.start("value"), len(value))
-    return _at("a key stands where none can", "check the indentation of this line and the one above", line, column)
+        return _Advice('a value that holds ": " must be put in quotes', hint, line, found.start("value"), len(value))
+    return _Advice("a key stands where none can", "check the indentation of this line and the one above", line, column)
 
 
 def _looks_like_indentation(error: yaml.MarkedYAMLError) -> bool:

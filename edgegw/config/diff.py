@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from edgegw.config.mask import STARS, Mask
-from edgegw.config.naming import name_of
+from edgegw.config.naming import NAMING_KEYS, name_of
 from edgegw.config.plain import plain
 from edgegw.config.problems import Loc
 from edgegw.config.source import Document
@@ -107,13 +107,25 @@ class _Walk:
         for name in dict.fromkeys([*before, *after]):
             old_index, old_value = before.get(name, (-1, _MISSING))
             new_index, new_value = after.get(name, (-1, _MISSING))
-            yield from self.values(old_value, new_value, (*loc, name), at.down(old_index, new_index))
+            here = at.down(old_index, new_index)
+            yield from self.values(old_value, new_value, (*loc, self._shown_name(name, here)), here)
         kept_before = [name for name in before if name in after]
         kept_after = [name for name in after if name in before]
         if kept_before != kept_after:
             moved = [index for index, name in enumerate(kept_before) if kept_after[index] != name]
             span = slice(moved[0], moved[-1] + 1)
-            yield Change((*loc, "order"), "changed", kept_before[span], kept_after[span])
+            yield Change(
+                (*loc, "order"),
+                "changed",
+                [self._shown_name(name, at.down(before[name][0], after[name][0])) for name in kept_before[span]],
+                [self._shown_name(name, at.down(before[name][0], after[name][0])) for name in kept_after[span]],
+            )
+
+    def _shown_name(self, name: str, at: _At) -> str:
+        """The name, or its number in the list where the name is made of something secret."""
+        sides = ((self.old_mask, at.old), (self.new_mask, at.new))
+        hidden = any(mask.hides((*loc, key), name) for mask, loc in sides for key in NAMING_KEYS if loc[-1] != -1)
+        return f"#{max(int(at.old[-1]), int(at.new[-1])) + 1}" if hidden else name
 
 
 def _shown(value: object, loc: Loc, mask: Mask) -> object:

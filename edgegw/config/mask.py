@@ -21,11 +21,14 @@ class Mask:
         # Longest first, so that one secret that holds another goes as a whole.
         self._values = sorted((str(value) for value in found if value not in (None, "")), key=len, reverse=True)
 
-    def hides(self, loc: Loc, value: object = None) -> bool:
-        """Whether the value at `loc` is secret: by its place, by its type, or because a secret is part of it."""
+    def hides(self, loc: Loc, value: object = None, *, by_place: bool = True) -> bool:
+        """Whether the value at `loc` is secret: by its place, by its type, or because a secret is part of it.
+
+        `by_place=False` is for a default next to a secret that a short form was expanded from.
+        """
         if isinstance(value, (SecretStr, SecretBytes)):
             return True
-        if self._locs and any(loc[:length] in self._locs for length in range(1, len(loc) + 1)):
+        if by_place and self._locs and any(loc[:length] in self._locs for length in range(1, len(loc) + 1)):
             return True
         return isinstance(value, str) and any(
             value == secret or (len(secret) >= _LONG_ENOUGH and secret in value) for secret in self._values

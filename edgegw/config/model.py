@@ -1,4 +1,7 @@
-"""`Settings`: the base of every settings model, next to the part that it configures. Also the front door to what is made from them."""
+"""`Settings`: the base of every settings model, each of which stands next to the part that it configures.
+
+What is made from the models can be imported from here too: validate, schema, explain, reference_markdown, show, diff.
+"""
 
 import types
 from collections.abc import Callable, Mapping
@@ -58,6 +61,9 @@ class Settings(BaseModel):
 
     Describe each field with the text in quotes below it, or with `Field(description=...)`; schema, `edgegw explain` and the
     reference page are made from it. A model that has a short form names it in `SHORT`.
+
+    Write unions of maps plainly (`Http | Tcp`): the problems shown are those of the nearest one. pydantic takes no
+    `discriminator="kind"` next to the check of kinds below.
     """
 
     model_config = ConfigDict(
@@ -101,8 +107,7 @@ class Settings(BaseModel):
         elif kinds == {bool}:
             if isinstance(value, str) and value in ("true", "false"):
                 return value == "true"
-            expected = {"expected": "true or false", "kind": kind_of(value)}
-            raise PydanticCustomError(SHAPE, "must be {expected}, not {kind}", expected)
+            raise _wrong_kind("true or false", value)
         return value
 
     @classmethod
@@ -116,6 +121,11 @@ class Settings(BaseModel):
                 here.clear()
                 here.update({"anyOf": [dict(cls.SHORT.schema), long_form]})
         return made
+
+
+def _wrong_kind(expected: str, value: object) -> PydanticCustomError:
+    context = {"expected": expected, "kind": kind_of(value)}
+    return PydanticCustomError(SHAPE, "must be {expected}, not {kind}", context)
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-_KEYS = ("name", "match", "use", "url", "upstream", "unix", "systemd", "port")
+NAMING_KEYS = ("name", "match", "use", "url", "upstream", "unix", "systemd", "port")
 _SINGULAR = {"listen": "listener", "proxies": "proxy"}
 
 
@@ -12,11 +12,14 @@ def name_of(item: object) -> str | None:
     """The name of a list item (plain data or settings): its `name`, `match`, `url` ...; None when it has none."""
     if isinstance(item, str):
         return item
-    for key in _KEYS:
+    for key in NAMING_KEYS:
         value = _get(item, key)
-        if value is None or value == "":
-            continue
-        return _match_text(value) if key == "match" else str(value)
+        if key == "match" and isinstance(value, (Mapping, BaseModel)):
+            return _match_text(value)
+        if key == "port":
+            return str(value) if type(value) is int else None
+        if isinstance(value, str) and value:
+            return value
     return None
 
 
@@ -27,9 +30,7 @@ def _get(item: object, key: str) -> object:
 
 
 def _match_text(match: object) -> str:
-    """A match in its short form, whatever form it is written in."""
-    if not isinstance(match, (Mapping, BaseModel)):
-        return str(match)
+    """A match in its short form."""
     methods = _get(match, "methods")
     words = "|".join(str(each) for each in methods) if isinstance(methods, (list, tuple)) else str(methods or "")
     return f"{words} {_get(match, 'host') or ''}{_get(match, 'path') or ''}".strip()

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from edgegw.config.units import FORMATS, TYPE_KEY
+from edgegw.config.units import FORMATS, TYPE_KEY, Rate, StatusRange
 
 Node = dict[str, Any]
 
@@ -65,7 +65,9 @@ def _default_text(node: Node, value: object) -> object:
     kinds = [each.get(TYPE_KEY) for each in (node, *node.get("anyOf", ()))]
     for kind in kinds:
         if kind == "rate" and isinstance(value, dict):
-            return f"{value['count']}/{value['per_s']}s"
+            return FORMATS[kind](Rate(**value))
+        if kind == "status codes" and isinstance(value, list) and value:
+            return FORMATS[kind](tuple(StatusRange(**each) for each in value))
         if kind in FORMATS and not isinstance(value, (str, list, dict)) and value is not None:
             return FORMATS[kind](value)
     return "none" if value is None and "duration or none" in kinds else value

@@ -30,8 +30,16 @@ class _Writer:
     def map(self, value: object, dumped: Mapping[str, object], loc: Loc, is_default: bool) -> Iterator[str]:
         """The lines of a map, not indented. `value` is the settings or dict that `dumped` was made from."""
         made_from = fields(value, dumped)
-        for key, text in dumped.items():
-            child, is_set = made_from.get(key, (None, True))
+        unknown = (None, True)
+        # In a list item what was written comes first, so that the dash stands before something that was written.
+        order = (
+            sorted(dumped, key=lambda key: not made_from.get(key, unknown)[1])
+            if loc and isinstance(loc[-1], int)
+            else dumped
+        )
+        for key in order:
+            text = dumped[key]
+            child, is_set = made_from.get(key, unknown)
             yield from self._entry(f"{key_text(key)}:", child, text, (*loc, key), is_default or not is_set)
 
     def _entry(self, head: str, value: object, dumped: object, loc: Loc, is_default: bool) -> Iterator[str]:
@@ -59,7 +67,7 @@ class _Writer:
                 yield self._leaf("-", each, text, here, is_default)
 
     def _leaf(self, head: str, value: object, dumped: object, loc: Loc, is_default: bool) -> str:
-        if self._mask.hides(loc, dumped):
+        if self._mask.hides(loc, dumped, by_place=not is_default):
             return f'{head} "{STARS}"{self._origin(loc)}'
         if isinstance(dumped, list):
             hidden = [STARS if self._mask.hides((*loc, index), each) else each for index, each in enumerate(dumped)]

@@ -23,10 +23,10 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 class Document:
     """A configuration that was read and not yet checked.
 
-    `data`: plain maps, lists, text, numbers, booleans and None. `files`: the text of each file by its name, in order. `origins`: the
-    text as written (`${TOKEN}`, `file:/run/x`) of every value that came from elsewhere. `problems`: what is wrong although it could
-    be read (only with `defer=True`). `digest`: SHA-256 of the texts and of what they were resolved to. `watched_paths`: everything
-    on disk that the data depend on.
+    `data`: plain maps, lists, text, numbers, booleans and None. `files`: the text of each file by its name, in order.
+    `origins`: the text as written (`${TOKEN}`, `file:/run/x`) of every value that came from elsewhere.
+    `problems`: what is wrong although it could be read (only with `defer=True`).
+    `digest`: SHA-256 of the texts and of what they were resolved to. `watched_paths`: everything on disk that the data depend on.
     """
 
     data: dict[str, object]
@@ -101,10 +101,25 @@ def loads(
 
     Otherwise as `load`. Raises `ConfigError`.
     """
-    if len(text) > MAX_SIZE:
+    return restore({name: text}, environ=environ, base=base, defer=defer)
+
+
+def restore(
+    texts: Mapping[str, str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    base: str | Path = ".",
+    defer: bool = False,
+) -> Document:
+    """Read a configuration from the texts of its files by name, as `Document.files` held them.
+
+    Otherwise as `loads`. Raises `ConfigError`.
+    """
+    if sum(map(len, texts.values())) > MAX_SIZE:
+        name = next(iter(texts))
         raise ConfigError([_whole(name, f"the configuration is larger than {MAX_SIZE // 1024**2} MiB")])
     substitution = Substitution(os.environ if environ is None else environ, Path(base), read_secret)
-    return _document({name: text}, substitution, [], defer)
+    return _document(texts, substitution, [], defer)
 
 
 def _document(texts: Mapping[str, str], substitution: Substitution, paths: Sequence[Path], defer: bool) -> Document:

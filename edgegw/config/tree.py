@@ -1,7 +1,8 @@
 """YAML text -> nodes with positions.
 
-libyaml (PyYAML's C parser) delivers events; the nodes are put together here, without recursion and with a bounded depth, because the
-composer of PyYAML recurses in C: a text of 200,000 brackets ends the process. Scalars stay text; `scalars.py` gives them types.
+libyaml (PyYAML's C parser) delivers events; the nodes are put together here, without recursion and with a bounded depth,
+because the composer of PyYAML recurses in C: a text of 200,000 brackets ends the process.
+Scalars stay text; `scalars.py` gives them types.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Node:
     file: str
     line: int
     column: int
-    end: tuple[int, int]
+    end_line: int
+    end_column: int
     text: str = ""
     plain: bool = False
     tag: str | None = None
@@ -42,8 +44,7 @@ class Node:
     @property
     def position(self) -> Position:
         """Where it starts; the caret underlines what stands on that line, one character of a value that goes on below."""
-        end_line, end_column = self.end
-        width = end_column - self.column if end_line == self.line else 1
+        width = self.end_column - self.column if self.end_line == self.line else 1
         return Position(self.file, self.line + 1, self.column + 1, max(1, width))
 
 
@@ -116,7 +117,7 @@ class _Composer:
         start, end = event.start_mark, event.end_mark
         tag = None if event.implicit[0] or event.implicit[1] else _short(event.tag)
         plain = event.style == "" and tag is None
-        node = Node("scalar", self._file, start.line, start.column, (end.line, end.column), event.value, plain, tag)
+        node = Node("scalar", self._file, start.line, start.column, end.line, end.column, event.value, plain, tag)
         self._place(node, event.anchor)
 
     def _start(self, event: Any) -> None:
@@ -126,7 +127,7 @@ class _Composer:
         is_list = type(event) is events.SequenceStartEvent
         tag = None if event.implicit else _short(event.tag)
         node = Node(
-            "list" if is_list else "map", self._file, start.line, start.column, (start.line, start.column + 1), tag=tag
+            "list" if is_list else "map", self._file, start.line, start.column, start.line, start.column + 1, tag=tag
         )
         if is_list:
             node.items = []
@@ -139,7 +140,7 @@ class _Composer:
     def _close(self, event: Any) -> None:
         node = self._open.pop()
         self._keys.pop()
-        node.end = (event.end_mark.line, event.end_mark.column)
+        node.end_line, node.end_column = event.end_mark.line, event.end_mark.column
 
     def _alias(self, event: Any) -> None:
         node = self._anchors.get(event.anchor)

@@ -26,8 +26,15 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
 _BYTES = {
     "B": 1,
-    **{"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
-    **{"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40},
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
 }
 _RATE = re.compile(r"([0-9]+)\s*/\s*([0-9]*)(ms|s|m|h|d)")
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
@@ -52,7 +59,7 @@ class Rate:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return _json_schema("rate", rf"([0-9]+\s*/\s*[0-9]*(ms|s|m|h|d)|{_ENV})", ["100/s", "5000/h"])
+        return _json_schema("rate", r"([0-9]+\s*/\s*[0-9]*(ms|s|m|h|d))", ["100/s", "5000/h"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +273,6 @@ def _schema(name: str, pattern: str, examples: list[str], *others: dict[str, Any
 
 
 _TIME = r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"
-_ENV = r".*\$\{.*"  # An editor cannot know what a variable holds.
 _ZERO = {"type": "integer", "const": 0}
 _CODES = r"[1-9][0-9]{2}(-[1-9][0-9]{2})?"
 
@@ -275,7 +281,7 @@ Duration = Annotated[
     Field(ge=0),
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, when_used="json"),
-    _schema("duration", f"({_TIME}|0|{_ENV})", ["250ms", "5s", "2m"], _ZERO),
+    _schema("duration", f"({_TIME}|0)", ["250ms", "5s", "2m"], _ZERO),
 ]
 """Float seconds, from `5s`."""
 
@@ -283,7 +289,7 @@ OptionalDuration = Annotated[
     float | None,
     BeforeValidator(parse_optional_duration),
     PlainSerializer(format_duration, when_used="json"),
-    _schema("duration or none", f"({_TIME}|0|none|{_ENV})", ["5s", "none"], _ZERO, {"type": "null"}),
+    _schema("duration or none", f"({_TIME}|0|none)", ["5s", "none"], _ZERO, {"type": "null"}),
 ]
 """Float seconds, or None from `none`."""
 
@@ -294,7 +300,7 @@ Size = Annotated[
     PlainSerializer(format_size, when_used="json"),
     _schema(
         "size",
-        rf"([0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)|[0-9]+|{_ENV})",
+        r"([0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)|[0-9]+)",
         ["64KiB", "10MiB"],
         {"type": "integer", "minimum": 0},
     ),
@@ -305,7 +311,7 @@ Percent = Annotated[
     float,
     BeforeValidator(parse_percent),
     PlainSerializer(format_percent, when_used="json"),
-    _schema("percent", rf"([0-9]+(\.[0-9]+)?\s*%|{_ENV})", ["50%"]),
+    _schema("percent", r"([0-9]+(\.[0-9]+)?\s*%)", ["50%"]),
 ]
 """0.0 to 1.0, from `50%`."""
 
@@ -315,7 +321,7 @@ StatusRanges = Annotated[
     PlainSerializer(format_status_ranges, when_used="json"),
     _schema(
         "status codes",
-        rf"({_CODES}(\s*,\s*{_CODES})*|{_ENV})",
+        rf"({_CODES}(\s*,\s*{_CODES})*)",
         ["200-299", "200, 404"],
         {"type": "integer", "minimum": 100, "maximum": 999},
         {"type": "array", "items": {"type": ["integer", "string"]}, "minItems": 1},
@@ -329,7 +335,7 @@ Cidr = Annotated[
     PlainSerializer(str, when_used="json"),
     _schema(
         "address range",
-        rf"([0-9.]+(/[0-9]{{1,2}})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/[0-9]{{1,3}})?|{_ENV})",
+        r"([0-9.]+(/[0-9]{1,2})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?)",
         ["10.0.0.0/8"],
     ),
 ]

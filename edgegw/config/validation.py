@@ -50,9 +50,11 @@ def validate(
         late = Problems()
         for check in checks:
             check(settings, late)
-        problems.extend(problem for problem in late if not _follows(problem, known))
+        mask = Mask(document)
+        fresh = (problem for problem in late if not _follows(problem, known))
+        problems.extend(replace(problem, message=mask.text(problem.loc, problem.message)) for problem in fresh)
     problems.raise_if_errors(document)
-    assert settings is not None  # noqa: S101 - without settings there were errors, and they were raised.
+    assert settings is not None  # Without settings there were errors, and they were raised.
     return settings
 
 
@@ -109,6 +111,14 @@ def _has(data: object, part: str | int) -> bool:
     return isinstance(data, dict) and part in data
 
 
+# How far a value is from a branch: a wrong word (`kind: cat`) tells maps apart, a missing key more than one too many.
+_WEIGHTS = {"literal_error": 5, "enum": 5, "missing": 2}
+
+
+def _is_choice(found: _Found) -> bool:
+    return found.error["type"] in ("literal_error", "enum")
+
+
 def _choose(branches: list[list[_Found]], loc: Loc) -> list[_Found]:
     """Of what each branch of a union says, what a person needs: one that fits the value's kind, or one line for all of them."""
     fitting = [branch for branch in branches if not any(found.loc == loc and expected(found.error) for found in branch)]
@@ -119,9 +129,13 @@ def _choose(branches: list[list[_Found]], loc: Loc) -> list[_Found]:
         words = list(dict.fromkeys(expected(found.error) or "" for found in kinds))
         return [replace(kinds[0], message=f"must be {' or '.join(words)}, not {kind_of(kinds[0].error['input'])}")]
     # A map that misses a key or has one too many is meant for the branch that it is nearest to.
-    best = min(fitting, key=lambda branch: sum(2 if found.is_missing else 1 for found in branch))
+    best = min(fitting, key=lambda branch: sum(_WEIGHTS.get(found.error["type"], 1) for found in branch))
+    rivals = [found for branch in fitting for found in branch if len(branch) == len(best) == 1 and _is_choice(found)]
+    if len(rivals) == len(fitting) > 1 and len({found.loc for found in rivals}) == 1:
+        words = list(dict.fromkeys(expected(found.error) or "" for found in rivals))
+        return [replace(rivals[0], message=f"must be {' or '.join(words)}, not {kind_of(rivals[0].error['input'])}")]
     at_once = all(found.loc == loc and not found.below for found in best)
-    words = [expected(found.error) or "" for found in kinds if found.error["type"] in ("literal_error", "enum")]
+    words = [expected(found.error) or "" for found in kinds if _is_choice(found)]
     if at_once and words and len(best) == 1:
         return [replace(best[0], message=f"{predicate(best[0].error)}; or {' or '.join(words)}")]
     return best
@@ -133,8 +147,20 @@ def _report(model: type[BaseModel], document: Document, found: Iterable[_Found],
     known = tuple(document.problems)
     for each in found:
         problem = writer.problem(each)
-        if not any(problem.loc[: len(before.loc)] == before.loc and before.at == "value" for before in known):
+        if not _is_echo(each, document.data) and not any(
+            problem.loc[: len(before.loc)] == before.loc and before.at == "value" for before in known
+        ):
             problems.extend([problem])
+
+
+def _is_echo(found: _Found, data: object) -> bool:
+    """pydantic leaves wrong items out of a list and then finds it too short: only those that were wrong are worth a line."""
+    value = at(data, found.loc)
+    return (
+        found.error["type"] == "too_short"
+        and isinstance(value, list)
+        and len(value) >= found.error["ctx"]["min_length"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +186,8 @@ class _Writer:
         near = get_close_matches(key, known, 1)
         path = around.path
         if near:
-            hint, path = f"did you mean {quoted(near[0])}?", (*path, near[0])
+            hint: str | None = f"did you mean {quoted(near[0])}?"
+            path = (*path, near[0])
         else:
             homes = [name for name, node in known.items() if key in self.keys.properties(node)]
             listed = ", ".join(known)
@@ -190,7 +217,8 @@ class _Writer:
         message = f"{inner}{self.names.subject(found.loc)}{between}{text}"
         hint = advice(found.error) if found.message is None else None
         message = self.mask.text(found.loc, message)
-        hint = None if hint is None or self.mask.hides(found.loc) else hint
+        if self.mask.hides(found.loc):
+            hint = None
         is_key = found.error["loc"][-1:] == ("[key]",)
         return Problem(
             found.loc, message, hint, at="key" if is_key else "value", explain=self.keys.place(found.loc).dotted

@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 from edgegw.config.keys import Keys
 from edgegw.config.mask import Mask
-from edgegw.config.naming import name_of, singular
+from edgegw.config.naming import NAMING_KEYS, name_of, singular
 from edgegw.config.problems import Loc, dotted, kind_of, quoted
 from edgegw.config.source import at
 
@@ -115,7 +115,8 @@ class Names:
         rest = loc[2:] if owner is not None else loc
         if not rest:
             return f" in {owner}"
-        inside = f' in "{dotted(rest)}"'
+        last = rest[-1]
+        inside = f' in "{dotted(rest)}"' if isinstance(last, str) else f' in item {last + 1} of "{dotted(rest[:-1])}"'
         return f"{inside} of {owner}" if owner is not None else inside
 
     def _owner(self, loc: Loc) -> str | None:
@@ -126,6 +127,6 @@ class Names:
         if isinstance(loc[1], str):
             return f"{kind} {quoted(loc[1])}"
         name = name_of(at(self._data, loc[:2]))
-        if name is None or self._mask.hides_any((*loc[:2], key) for key in ("name", "match")):
-            return f"{kind} {loc[1] + 1}"
+        if name is None or self._mask.hides_any((*loc[:2], key) for key in NAMING_KEYS):
+            return f"{kind} #{loc[1] + 1}"
         return f"{kind} {name}" if name.isdigit() else f"{kind} {quoted(name)}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from edgegw.config.scalars import core_type
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+=@-]*(?: [A-Za-z0-9_./+=@-]+)*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+=@%-]*(?: [A-Za-z0-9_./+=@%-]+)*")
 _WORDS_OF_1_1 = {"y", "yes", "n", "no", "on", "off", "true", "false", "null"}
 _ODD = re.compile(r"[0-9][0-9_.:eExXoO+-]*|[0-9]{4}-.*|\.[0-9].*|=")
 

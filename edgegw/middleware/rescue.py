@@ -19,7 +19,7 @@ class Rescue:
     """Renders errors; a bug in a layer below harms only its own exchange.
 
     Args:
-        rejected: told the reason of everything that was the downstream peer's fault.
+        rejected: told the reason of every error that is answered.
     """
 
     __slots__ = ("_next", "_rejected")
@@ -40,6 +40,5 @@ class Rescue:
             _log.failure("request {request_id} failed", request_id=exchange.id)
             failure = GatewayError(500, "internal_error")
         exchange.failure = failure
-        if failure.side is Side.DOWNSTREAM:
-            self._rejected(failure.reason)
+        self._rejected(failure.reason)
         return render(failure, exchange)

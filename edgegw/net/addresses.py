@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 UNIX = "unix"
@@ -40,6 +41,11 @@ def canonical(text: str) -> str | None:
     Only four decimal parts make an IPv4 address here: `0`, `127.1`, `0x7f.1` and `2130706433` are not addresses, although
     getaddrinfo would take them for some (see `ends_in_number`).
     """
+    return _canonical(text) if len(text) <= _MEMO_KEY_MAX else None
+
+
+@lru_cache(maxsize=_MEMO_MAX)
+def _canonical(text: str) -> str | None:
     address = _parse(text)
     return None if address is None else str(address)
 
@@ -150,7 +156,8 @@ def client_address(peer: str, xff_values: Sequence[bytes], trusted: CidrSet) -> 
         trusted: `trusted_proxies` of the listener.
     """
     if peer not in trusted:
-        return Resolved(canonical(peer) or peer, (canonical(peer) or peer,), False)
+        client = canonical(peer) or peer
+        return Resolved(client, (client,), False)
     return walk(peer, [hop_address(entry) for entry in _last_entries(xff_values)], trusted)
 
 
@@ -187,8 +194,11 @@ def _last_entries(values: Sequence[bytes]) -> list[bytes]:
 
 def hop_address(node: bytes) -> str | None:
     """The address in one hop entry, canonical, or None: `1.2.3.4`, `1.2.3.4:567`, `::1`, `[::1]`, `[::1]:567`, also in quotes."""
-    if len(node) > _MEMO_KEY_MAX:
-        return None
+    return _hop_address(node) if len(node) <= _MEMO_KEY_MAX else None
+
+
+@lru_cache(maxsize=_MEMO_MAX)
+def _hop_address(node: bytes) -> str | None:
     text = node.decode("ascii", "replace").strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]

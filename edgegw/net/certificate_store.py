@@ -17,7 +17,7 @@ from pydantic import Field
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems
 from edgegw.net.addresses import canonical
-from edgegw.net.certificates import Certificate, Now, load_authorities, load_certificate, utc_now
+from edgegw.net.certificates import Certificate, Now, load_authorities, load_certificate, paths_of, utc_now
 from edgegw.net.peer_identity import PeerIdentity
 from edgegw.net.tls_transport import (
     HTTP1,
@@ -75,6 +75,11 @@ class ListenTls(Settings):
     min_version: MinVersion = Field(
         default="1.2", description="The oldest version of TLS that is spoken.", examples=["1.3"]
     )
+
+    def paths(self, base_dir: Path) -> tuple[Path, ...]:
+        """Every file it names: a change of one of them is a reason to load again."""
+        more = (value for files in self.certs for value in (files.cert, files.key))
+        return paths_of((self.cert, self.key, *more, self.client.ca), base_dir)
 
 
 @dataclass(frozen=True, eq=False)

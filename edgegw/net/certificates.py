@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -118,6 +118,12 @@ def load_chain(value: str, problems: Problems, base_dir: Path) -> list[x509.Cert
         return []
 
 
+def paths_of(values: Iterable[str | None], base_dir: Path) -> tuple[Path, ...]:
+    """The files among configured values, for who watches them; PEM text and what is not configured are left out."""
+    files = (value for value in values if value is not None and not _is_pem(value))
+    return tuple(dict.fromkeys(base_dir / file for file in files))
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of the DER form, lower-case hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
@@ -136,7 +142,7 @@ def certificate_names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _read(value: str, problems: Problems, base_dir: Path) -> bytes | None:
-    if value.lstrip().startswith("-----BEGIN"):
+    if _is_pem(value):
         return value.encode()
     path = base_dir / value
     try:
@@ -201,7 +207,11 @@ def _hint(pem: bytes, labels: Sequence[str]) -> str | None:
 
 
 def _label(value: str) -> str:
-    return "the given PEM text" if value.lstrip().startswith("-----BEGIN") else value
+    return "the given PEM text" if _is_pem(value) else value
+
+
+def _is_pem(value: str) -> bool:
+    return value.lstrip().startswith("-----BEGIN")
 
 
 def _public(key: object) -> bytes:

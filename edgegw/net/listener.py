@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from edgegw.exchange.interfaces import Responder
 from edgegw.net.accepting import Listening
 from edgegw.net.addresses import CidrSet
-from edgegw.net.caps import Caps
 from edgegw.net.date import HttpDate
 from edgegw.net.downstream import Http1Downstream
+from edgegw.net.settings import Caps
 from edgegw.net.tls import PeerIdentity, ServerTls, misdirected, peer_identity, selected_server_name, wrap_server
 from edgegw.net.tls_transport import handle
 from edgegw.runtime.wheel import Wheel
@@ -210,6 +210,11 @@ class Listener(ServerFactory):
             return
         self._paused = False
         self._port.resume_accepting()
+
+    def resume_accepting(self) -> None:
+        """Begin to accept, the socket having been bound before."""
+        if self._port is not None:
+            self._port.resume_accepting()
 
     # TLS.
 

@@ -20,7 +20,15 @@ from zope.interface import implementer
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems
 from edgegw.net.addresses import canonical
-from edgegw.net.certificates import Certificate, Now, certificate_names, load_authorities, load_certificate, utc_now
+from edgegw.net.certificates import (
+    Certificate,
+    Now,
+    certificate_names,
+    load_authorities,
+    load_certificate,
+    paths_of,
+    utc_now,
+)
 from edgegw.net.tls_transport import (
     HTTP1,
     TlsConnection,
@@ -57,6 +65,10 @@ class UpstreamTlsSettings(Settings):
         default=None, description="PEM file: the private key of `cert`, without a passphrase.", examples=["c.key"]
     )
     verify: bool = Field(default=True, description="Whether the upstream's certificate must be right.", examples=[True])
+
+    def paths(self, base_dir: Path) -> tuple[Path, ...]:
+        """Every file it names: a change of one of them is a reason to load again."""
+        return paths_of((self.ca, self.cert, self.key), base_dir)
 
 
 @dataclass(slots=True, eq=False)

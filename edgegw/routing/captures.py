@@ -1,79 +1,81 @@
-"""What a match captures from a host and a path that fit it."""
+"""What a match captures from a host and a path that fit it, and whether they fit: for one pattern, without the index."""
 
 from __future__ import annotations
 
 from edgegw.routing.index import bare_path
 from edgegw.routing.match import Match
-from edgegw.routing.segments import DEEP, LITERAL, REST, STAR, TYPED, Segment
+from edgegw.routing.segments import DEEP, LITERAL, REST, TYPED, Segment
 
 
-def captures(match: Match, host: str, path: str) -> dict[str, str]:
-    """The parameters, by name.
+class Captures:
+    """The parameters of one match.
 
-    Values stay as they are in the normalised path: escapes are not decoded, so a value can be put into another path as it is.
+    Values stay as they are in the normalised path: escapes are not decoded, so that a value can be put into another path as it is.
     `{name}` is captured without `;parameters` (as it was compared), `**` with them (it is forwarded, not compared).
     """
-    params: dict[str, str] = {}
-    if match.host.param:
-        params[match.host.param] = host.partition(".")[0]
-    segments = match.segments
-    if match.literal is not None:
-        return params
-    raw = path.split("/")[1:]
-    bare = bare_path(path).split("/")[1:] if ";" in path else raw
-    spans = align(segments, bare)
-    if spans is None:
-        return params
-    for segment, start in zip(segments, spans, strict=True):
-        if segment.name:
-            params[segment.name] = bare[start]
-    last = _last_deep(segments)
-    if last is not None:
-        end = len(raw) if last + 1 == len(segments) else spans[last + 1]
-        params[REST] = "/".join(raw[spans[last] : end])
-    return params
 
+    __slots__ = ("_deep", "_host", "_inner", "_names", "_segments")
 
-def _last_deep(segments: tuple[Segment, ...]) -> int | None:
-    found = [index for index, segment in enumerate(segments) if segment.kind == DEEP]
-    return found[-1] if found else None
+    def __init__(self, match: Match) -> None:
+        self._segments = segments = match.segments
+        self._host = match.host.param
+        self._names = [(segment.name, index) for index, segment in enumerate(segments) if segment.name]
+        deep = [index for index, segment in enumerate(segments) if segment.kind == DEEP]
+        self._deep = deep[-1] if deep else -1
+        self._inner = bool(deep) and deep != [len(segments) - 1]
+
+    def __call__(self, host: str, path: str) -> dict[str, str]:
+        """Read the parameters from a host and a path that are known to fit."""
+        params: dict[str, str] = {}
+        if self._host:
+            params[self._host] = host.partition(".")[0]
+        if not self._names and self._deep < 0:
+            return params
+        raw = path.split("/")[1:]
+        bare = bare_path(path).split("/")[1:] if ";" in path else raw
+        begins = align(self._segments, bare) if self._inner else None
+        for name, index in self._names:
+            params[name] = bare[begins[index] if begins else index]
+        if self._deep >= 0:
+            begin, end = self._deep, len(raw)
+            if begins:
+                begin, end = begins[self._deep], begins[self._deep + 1] if self._deep + 1 < len(begins) else len(raw)
+            params[REST] = "/".join(raw[begin:end])
+        return params
 
 
 def align(segments: tuple[Segment, ...], cut: list[str]) -> list[int] | None:
-    """Where each segment of a pattern begins in a path, or None when they do not fit; the first `**` takes as little as it can.
+    """Where each segment of a pattern begins in a path, or None when they do not fit; each `**` takes as little as it can.
 
-    A wrong guess for the last `**` is never undone by an earlier one (what fits behind it fits further right as well), so the
-    time is at most the product of both lengths.
+    Only the last `**` is ever widened: what fits behind an earlier one with less taken also fits with the later one taking more.
+    The time is at most the product of both lengths.
     """
-    spans: list[int] = []
-    at = index = 0
-    retry: tuple[int, int] | None = None  # the last `**`: its index, and where the segment behind it is tried next
-    while index < len(segments) or at < len(cut):
+    begins: list[int] = []
+    retry: tuple[int, int] | None = None  # the last `**`: its place in the pattern, and where what is behind it begins
+    at = 0
+    while len(begins) < len(segments) or at < len(cut):
+        index = len(begins)
         if index < len(segments) and segments[index].kind == DEEP:
-            if index + 1 == len(segments):
-                return [*spans, at]
+            begins.append(at)
             retry = (index, at)
-            spans = [*spans[:index], at]
-            index += 1
-        elif index < len(segments) and at < len(cut) and segment_fits(segments[index], cut[at]):
-            spans = [*spans[:index], at]
-            index, at = index + 1, at + 1
+            if index + 1 == len(segments):
+                return begins
+        elif index < len(segments) and at < len(cut) and _fits(segments[index], cut[at]):
+            begins.append(at)
+            at += 1
         elif retry is None or retry[1] >= len(cut):
             return None
         else:
-            index, at = retry[0] + 1, retry[1] + 1
-            spans = spans[:index]
+            at = retry[1] + 1
             retry = (retry[0], at)
-    return spans
+            del begins[retry[0] + 1 :]
+    return begins
 
 
-def segment_fits(segment: Segment, text: str) -> bool:
+def _fits(segment: Segment, text: str) -> bool:
     """Whether one segment of a path (without `;parameters`) fits one segment of a pattern that is not `**`."""
     if segment.kind == LITERAL:
         return text == segment.key
     if segment.kind == TYPED:
         return bool(text) and segment.fits(text)
     return bool(text)
-
-
-_ = STAR

@@ -36,6 +36,9 @@ def _long_form(text: str) -> Mapping[str, object]:
     found = _METHODS.fullmatch(rest)
     if found:
         methods, rest = found[1], found[2].strip()
+    scheme, mark, address = rest.partition("://")
+    if mark and scheme.isalpha():
+        raise ValueError(f'{quoted(text)} has a scheme; write "{address}"')
     pieces = split_outside_braces(rest, "/")
     if pieces is not None and len(pieces) == 1:
         if rest.upper() == rest and _is_method(rest) and not methods:
@@ -127,14 +130,18 @@ def compile_match(settings: MatchSettings, problems: Problems) -> Match | None:
     methods = _methods(settings.methods, problems)
     host = _host(settings.host, problems, ("host",))
     if not settings.path.startswith("/"):
-        problems.add(("path",), f"the path {quoted(settings.path)} does not start with `/`", hint=f'write "/{settings.path}"')
+        problems.add(
+            ("path",), f"the path {quoted(settings.path)} does not start with `/`", hint=f'write "/{settings.path}"'
+        )
         return None
     segments = parse_path(settings.path, problems, ("path",))
     if methods is None or host is None or segments is None:
         return None
     match = Match(methods, host, segments)
     if host.param and any(segment.name == host.param for segment in segments):
-        problems.add(("path",), f"the parameter {{{host.param}}} stands in host and path", hint="give each its own name")
+        problems.add(
+            ("path",), f"the parameter {{{host.param}}} stands in host and path", hint="give each its own name"
+        )
         return None
     return match
 
@@ -162,7 +169,7 @@ def _methods(names: list[str], problems: Problems) -> tuple[str, ...] | None:
 def _host(text: str | None, problems: Problems, loc: Loc) -> Host | None:
     if not text:
         return Host()
-    first, dot, rest = text.partition(".")
+    first, _, rest = text.partition(".")
     if text in ("*", "**"):
         problems.add(loc, f"{quoted(text)} is not a host pattern", hint="leave the host out for any host")
         return None
@@ -182,7 +189,9 @@ def _host(text: str | None, problems: Problems, loc: Loc) -> Host | None:
 
 def _wild(kind: int, rest: str, param: str, problems: Problems, loc: Loc) -> Host | None:
     if not rest:
-        problems.add(loc, "a host pattern needs a domain behind its first label", hint="*.example.com; no host is any host")
+        problems.add(
+            loc, "a host pattern needs a domain behind its first label", hint="*.example.com; no host is any host"
+        )
         return None
     name = _name(rest, problems, loc)
     return Host(kind, name, param) if name else None
@@ -191,11 +200,15 @@ def _wild(kind: int, rest: str, param: str, problems: Problems, loc: Loc) -> Hos
 def _name(text: str, problems: Problems, loc: Loc) -> str | None:
     """A host name as requests carry it: lower case, A-labels, no port, no trailing dot."""
     if "*" in text or "{" in text:
-        problems.add(loc, f"{quoted(text)}: only the first label of a host may be *, ** or {{name}}", hint="*.example.com")
+        problems.add(
+            loc, f"{quoted(text)}: only the first label of a host may be *, ** or {{name}}", hint="*.example.com"
+        )
         return None
     try:
         raw = text.encode("ascii") if text.isascii() else text.encode("idna")
         return parse_authority(raw)[0]
     except (AuthorityError, UnicodeError) as error:
-        problems.add(loc, f"{quoted(text)} is not a host: {error}", hint="api.example.com/path; the path starts with `/`")
+        problems.add(
+            loc, f"{quoted(text)} is not a host: {error}", hint="api.example.com/path; the path starts with `/`"
+        )
         return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from itertools import pairwise
+from urllib.parse import quote, unquote
 
 from edgegw.config.problems import Loc, Problems, quoted
 from edgegw.exchange.patterns import compile_pattern
@@ -57,7 +58,9 @@ def parse_path(text: str, problems: Problems, loc: Loc) -> tuple[Segment, ...] |
     last = len(pieces) - 1
     for position, piece in enumerate(pieces[1:], 1):
         if not piece and position < last:
-            problems.add(loc, f"{quoted(text)} has an empty segment", hint="`//` never matches: request paths are merged")
+            problems.add(
+                loc, f"{quoted(text)} has an empty segment", hint="`//` never matches: request paths are merged"
+            )
             return None
         segment = _parse_segment(piece, problems, loc)
         if segment is None:
@@ -67,7 +70,7 @@ def parse_path(text: str, problems: Problems, loc: Loc) -> tuple[Segment, ...] |
 
 
 def _is_sound(segments: list[Segment], text: str, problems: Problems, loc: Loc) -> bool:
-    for one, other in zip(segments, segments[1:], strict=False):
+    for one, other in pairwise(segments):
         if one.kind == DEEP and other.kind == DEEP:
             problems.add(loc, f"{quoted(text)} has `**` twice in a row", hint="one `**` is any number of segments")
             return False
@@ -76,7 +79,9 @@ def _is_sound(segments: list[Segment], text: str, problems: Problems, loc: Loc) 
     for name in names:
         if names.count(name) > 1:
             taken = " (what `**` captures has this name)" if deep and name == REST else ""
-            problems.add(loc, f"the parameter {{{name}}} stands twice in {quoted(text)}{taken}", hint="give each its own name")
+            problems.add(
+                loc, f"the parameter {{{name}}} stands twice in {quoted(text)}{taken}", hint="give each its own name"
+            )
             return False
     return True
 
@@ -96,18 +101,21 @@ def _parse_segment(piece: str, problems: Problems, loc: Loc) -> Segment | None:
 
 
 def _parse_literal(piece: str, problems: Problems, loc: Loc) -> Segment | None:
-    for mark, advice in (("?", "ask for query parameters with when: {query: ...}"), (";", "routing ignores `;parameters`")):
+    for mark, advice in (
+        ("?", "ask for query parameters with when: {query: ...}"),
+        (";", "routing ignores `;parameters`"),
+    ):
         if mark in piece:
             problems.add(loc, f"{quoted(piece)}: `{mark}` cannot stand in a path pattern", hint=advice)
             return None
+    if unquote(piece) in (".", ".."):
+        problems.add(loc, f"{quoted(piece)} never matches: request paths have no dot segments", hint="write the path without it")
+        return None
     text = "/" + quote(piece, safe="/%!$&'()+,=:@~#\\")
     try:
         path = normalise(text, "keep").path
     except PathError as error:
         problems.add(loc, f"{quoted(piece)} never matches: {error.detail or error.reason}")
-        return None
-    if piece in (".", "..") or path.count("/") != 1:
-        problems.add(loc, f"{quoted(piece)} never matches: request paths have no dot segments", hint="write the path without it")
         return None
     return Segment(LITERAL, path[1:])
 
@@ -133,7 +141,11 @@ def _parse_typed(name: str, kind: str, problems: Problems, loc: Loc) -> Segment 
     if kind == "int":
         return Segment(TYPED, "int", name, _is_int)
     if not kind or _is_word(kind):
-        hint = f"write {{{name}:int}}, or a regex; a regex that is only a word is ({kind})" if kind else f"write {{{name}}}"
+        hint = (
+            f"write {{{name}:int}}, or a regex; a regex that is only a word is ({kind})"
+            if kind
+            else f"write {{{name}}}"
+        )
         problems.add(loc, f"{quoted(kind)} is not a type of parameter; there is int", hint=hint)
         return None
     if "/" in kind:

@@ -249,19 +249,6 @@ def _folders_of(reactor: IReactorTime, told: Callable[[], None]) -> Folders | No
     return InotifyFolders(reactor, told)
 
 
-if inotify is not None:
-
-    class _Notifier(inotify.INotify):
-        """INotify whose second `connectionLost` does not close a descriptor number that belongs to somebody else by then."""
-
-        def __init__(self, reactor: IReactorTime) -> None:
-            inotify.INotify.__init__(self, reactor)
-
-        def connectionLost(self, reason: Failure) -> None:
-            if self.connected:
-                inotify.INotify.connectionLost(self, reason)
-
-
 class InotifyFolders:
     """Folders by inotify.
 
@@ -311,7 +298,7 @@ class InotifyFolders:
 
     def _open(self) -> None:
         try:
-            notifier: inotify.INotify = _Notifier(self._reactor)
+            notifier = inotify.INotify(self._reactor)
             notifier.startReading()
         except Exception as error:
             # The limit fs.inotify.max_user_instances is the usual reason; polling goes on.

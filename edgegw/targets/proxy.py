@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.replay import Replay
 from edgegw.net.upstream import Call, Upload
+from edgegw.observe.metrics import UpstreamMetrics
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.wire.connection import hop_by_hop
@@ -30,31 +30,21 @@ _TE: Field = (b"connection", b"Connection", b"TE")
 _VIA: Field = (b"via", b"Via", b"1.1 edgegw")
 
 
-class Attempts(Protocol):
-    """Where attempts are counted; one per upstream, bound at assembly."""
-
-    def finished(self, outcome: str, connect_s: float, head_s: float) -> None:
-        """One attempt ended: `ok` or the error's reason; seconds, negative where it did not get so far."""
-
-    def retried(self, reason: str) -> None:
-        """Another attempt follows."""
-
-
 class Proxy:
     """Sends exchanges to an upstream.
 
     Args:
-        cluster: whom to. head_timeout_s, idle_timeout_s: of a response. clock: seconds, monotonic.
+        cluster: whom to. head_timeout_s, idle_timeout_s: of a response. clock: seconds, monotonic. metrics: of the upstream.
     """
 
     def __init__(
-        self, cluster: Cluster, head_timeout_s: float, idle_timeout_s: float, clock: Callable[[], float], attempts: Attempts
+        self, cluster: Cluster, head_timeout_s: float, idle_timeout_s: float, clock: Callable[[], float], metrics: UpstreamMetrics
     ) -> None:
         self._cluster = cluster
         self._head_timeout_s = head_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
-        self._attempts = attempts
+        self._metrics = metrics
 
     async def __call__(self, exchange: Exchange) -> Response:
         """The response's head, its body still flowing."""
@@ -83,7 +73,7 @@ class Proxy:
                         replay.cancel()
                     raise
                 tried = (*tried, endpoint)
-                self._attempts.retried(error.reason)
+                self._metrics.retried(error.reason)
                 continue
             exchange.on_end(endpoint.left)
             connection = response.headers.get(b"connection")
@@ -94,14 +84,13 @@ class Proxy:
     async def _attempt(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None, fresh: bool) -> Response:
         clock, started = self._clock, exchange.started_s
         began = clock() - started
-        connect_s = head_s = -1.0
-        outcome = "ok"
+        metrics = self._metrics
         try:
             connection = None if fresh else endpoint.pool.take()
             if connection is None:
                 connection = await endpoint.pool.connection()
                 exchange.connect_s = clock() - started
-                connect_s = exchange.connect_s - began
+                metrics.connect.observe(exchange.connect_s - began)
             else:
                 exchange.connect_s = began
             call = Call(
@@ -116,18 +105,17 @@ class Proxy:
             )
             response = await connection.send(call)
             exchange.upstream_head_s = clock() - started
-            head_s = exchange.upstream_head_s - exchange.connect_s
             if response.body.error is not None:
                 raise response.body.error
+            metrics.response.observe(exchange.upstream_head_s - exchange.connect_s)
+            metrics.answered(response.status)
             return response
         except GatewayError as error:
-            outcome = error.reason
+            metrics.failed(error.reason)
             raise
         except BaseException:
-            outcome = "cancelled"
+            metrics.failed("cancelled")
             raise
-        finally:
-            self._attempts.finished(outcome, connect_s, head_s)
 
     def _again(self, exchange: Exchange, error: GatewayError, replay: Replay | None) -> bool:
         if error.retry is Retry.NEVER or exchange.attempts >= ATTEMPTS or error.side is not Side.UPSTREAM:

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from edgegw.errors import GatewayError
 from edgegw.exchange.body import EMPTY, Body
 from edgegw.exchange.interfaces import BodySink
 from edgegw.exchange.model import Exchange, Request
-from edgegw.errors import GatewayError
 from edgegw.wire.authority import parse_authority
 from edgegw.wire.events import RequestHead, ResponseHead
 from edgegw.wire.headers import Field, Headers
@@ -27,9 +27,13 @@ class FakeConnection:
         self.tls = tls
         self.listener: Any = SimpleNamespace(name="test")
         self.informational_heads: list[ResponseHead] = []
+        self.failures: list[GatewayError] = []
 
     def informational(self, exchange: Exchange, head: ResponseHead) -> None:
         self.informational_heads.append(head)
+
+    def fail(self, exchange: Exchange, error: GatewayError) -> None:
+        self.failures.append(error)
 
 
 def make_exchange(
@@ -65,7 +69,6 @@ def make_exchange(
         method, target, path, query, authority, host, port, version, fields, stream.length, True, upgrade=upgrade
     )
     request = Request(head, parts.scheme, stream)
-    request.headers = fields.copy()
     made = Exchange(head, request, connection or FakeConnection(tls), snapshot, 0.0)
     made.id = "test-request"
     return made

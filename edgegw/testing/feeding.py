@@ -6,6 +6,7 @@ After h11's `tests/test_io.py`: whatever a codec makes of a message, it makes of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Protocol
 
 from edgegw.wire.events import End, Event, RequestHead, ResponseHead, Violation
@@ -52,7 +53,7 @@ def feed(codec: Codec, pieces: Iterable[bytes]) -> list[Event]:
 def cut(data: bytes, points: Iterable[int]) -> list[bytes]:
     """Pieces of data cut at the points (taken modulo its length)."""
     marks = sorted({point % len(data) for point in points} | {0, len(data)}) if data else []
-    return [data[start:stop] for start, stop in zip(marks, marks[1:], strict=False)]
+    return [data[start:stop] for start, stop in pairwise(marks)]
 
 
 def feed_three_ways(make_codec: Callable[[], Codec], data: bytes, trailing: bytes = TRAILING) -> list[Event]:

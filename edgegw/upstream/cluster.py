@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 from edgegw.errors import GatewayError, Phase
 from edgegw.exchange.model import Exchange
 from edgegw.upstream.balance.interfaces import Balancer
+from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.settings import UpstreamSettings
 
@@ -16,12 +17,23 @@ class Cluster:
 
     Args:
         name: from the configuration. settings: as validated. endpoints: at least one. balancer: over the same endpoints.
+        connector: what their pools connect by. files_digest: of the files that its settings name; both for the next reload.
     """
 
-    __slots__ = ("_balancer", "endpoints", "host", "name", "settings")
+    __slots__ = ("_balancer", "connector", "endpoints", "files_digest", "host", "name", "settings")
 
-    def __init__(self, name: str, settings: UpstreamSettings, endpoints: Sequence[Endpoint], balancer: Balancer) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        endpoints: Sequence[Endpoint],
+        balancer: Balancer,
+        connector: Connector,
+        files_digest: bytes = b"",
+    ) -> None:
         self.name = name
+        self.connector = connector
+        self.files_digest = files_digest
         self.settings = settings
         self.endpoints = tuple(endpoints)
         self._balancer = balancer
@@ -38,11 +50,6 @@ class Cluster:
         if endpoint is None:
             raise GatewayError(503, "no_endpoint", phase=Phase.CHOOSE, headers=[(b"Retry-After", b"1")])
         return endpoint
-
-    def close(self) -> None:
-        """No longer part of a snapshot: keep no idle connections; what is in flight finishes."""
-        for endpoint in self.endpoints:
-            endpoint.pool.close()
 
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {list(self.endpoints)!r}>"

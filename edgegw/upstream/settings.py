@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from edgegw.config.model import Settings
+from edgegw.config.model import Settings, ShortForm
 from edgegw.config.units import Duration
 from edgegw.net.tls import UpstreamTlsSettings
 from edgegw.upstream.pool import PoolSettings
@@ -65,16 +65,13 @@ def _complaint(text: str) -> str:
 class EndpointSettings(Settings):
     """One address of an upstream; `"http://h:1"` is short for `{url: "http://h:1"}`."""
 
+    SHORT: ClassVar[ShortForm | None] = ShortForm(lambda url: {"url": url}, "a URL")
+
     url: str = Field(
         description="Where the endpoint listens: http://host:port, https://host:port or unix:///path.",
         examples=["http://10.0.0.11:9000", "unix:///run/app.sock"],
     )
     weight: int = Field(1, ge=1, le=1000, description="Share of the exchanges, under weighted_round_robin.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"url": value} if isinstance(value, str) else value
 
     @field_validator("url")
     @classmethod
@@ -91,10 +88,9 @@ class UpstreamTimeouts(Settings):
     idle: Duration = Field(60.0, gt=0, description="Between bytes of a response.")
 
 
-class UpstreamSettings(Settings):
-    """A named set of endpoints."""
+class UpstreamDefaults(Settings):
+    """What an upstream may say about itself, and what `defaults.upstream` may say for all of them."""
 
-    endpoints: list[EndpointSettings] = Field(min_length=1, description="The addresses behind this name.")
     host: str = Field(
         "preserve",
         description="The Host sent on: `preserve` what came, `upstream` the endpoint's own, or a literal.",
@@ -109,3 +105,9 @@ class UpstreamSettings(Settings):
     )
     pool: PoolSettings = Field(default_factory=PoolSettings, description="Connections kept to each endpoint.")
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="How long an endpoint may take.")
+
+
+class UpstreamSettings(UpstreamDefaults):
+    """A named set of endpoints."""
+
+    endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, description="The addresses behind this name.")

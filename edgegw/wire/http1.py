@@ -16,7 +16,8 @@ from edgegw.wire.http1_response import build_response, parse_status_line
 
 __all__ = ["METHODS", "RESPONSE_LIMITS", "Http1Limits", "RequestCodec", "ResponseCodec"]
 
-_TLS_HANDSHAKE = 0x16
+_LF, _CR, _TLS_HANDSHAKE = 0x0A, 0x0D, 0x16
+_HIGHEST_ODD_START = _TLS_HANDSHAKE
 
 
 class RequestCodec(Codec):
@@ -101,13 +102,8 @@ class RequestCodec(Codec):
                 return  # After `Connection: close` whatever follows is ignored (RFC 9112 9.6).
 
     def _head(self, data: bytes, start: int, events: list[Event]) -> int:
-        first = data[start]
-        if first == 13 and not self._blank_line and data.startswith(b"\r\n", start):
-            self._blank_line = True  # One empty line before a request is tolerated (RFC 9112 2.2).
-            self._scanned = 0
+        if data[start] <= _HIGHEST_ODD_START and self._odd_start(data, start):
             return start + 2
-        if first == _TLS_HANDSHAKE and not self._secure:
-            raise Refused(400, "tls_on_plain_port", "the first byte is that of a TLS handshake")
         found = self._split_head(data, start)
         if found is None:
             return len(data)
@@ -119,6 +115,19 @@ class RequestCodec(Codec):
         events.append(head)
         self._start_body(head.length, events)
         return after
+
+    def _odd_start(self, data: bytes, start: int) -> bool:
+        """Whether an empty line is to be skipped; one before a request is tolerated (RFC 9112 2.2)."""
+        first = data[start]
+        if first == _CR and not self._blank_line and data.startswith(b"\r\n", start):
+            self._blank_line = True
+            self._scanned = 0
+            return True
+        if first == _LF:
+            raise Refused(400, "bare_lf", "a request starts with LF")
+        if first == _TLS_HANDSHAKE and not self._secure:
+            raise Refused(400, "tls_on_plain_port", "the first byte is that of a TLS handshake")
+        return False
 
     def _read_head(self, data: bytes, start: int, after: int, lines: list[bytes]) -> RequestHead:
         line = lines.pop(0)

@@ -141,7 +141,7 @@ class ChunkedDecoder:
         try:
             self.trailers = self._read_trailers(data[start:stop].split(b"\r\n"))
         except Refused:
-            refuse_bad_bytes(data, start, stop)
+            refuse_bad_bytes(data, start, stop + 1)
             raise
         self.done = True
         return stop + 4
@@ -160,7 +160,7 @@ class ChunkedDecoder:
 
 
 def _refuse_size(line: bytes) -> NoReturn:
-    refuse_bad_bytes(line, 0, len(line))
+    refuse_bad_bytes(line + b"\r", 0, len(line) + 1)
     if _plain_size(line):
         raise Refused(400, "bad_chunk_extension", "a malformed chunk extension")
     raise Refused(400, "bad_chunk_size", "a chunk size that is not 1 to 16 hex digits")

@@ -136,7 +136,7 @@ class Codec:
             if line_end < 0 and len(data) - start > limits.start_line + 1:
                 self._refuse_start_line(data, start)
             if line_end >= 0 and not self._line_read:
-                self._scan(data, start, line_end)
+                self._scan(data, start, line_end + 1)
                 self._check_line(data[start:line_end])
                 self._line_read = True
             self._scan(data, start, start + limits.head)
@@ -151,7 +151,7 @@ class Codec:
     def _first_fault(self, error: Refused, line: bytes, data: bytes, start: int, after: int) -> Refused:
         """What reading the head byte by byte would have met first, so that the answer does not depend on how reads were cut."""
         try:
-            refuse_bad_bytes(data, start, start + len(line))
+            refuse_bad_bytes(data, start, start + len(line) + 1)
             self._check_line(line)
             refuse_bad_bytes(data, start, after)
         except Refused as fault:

@@ -38,8 +38,6 @@ def parse_request_line(line: bytes, limits: Http1Limits) -> tuple[str, str, str]
 
 
 def _refuse_request_line(parts: list[str]) -> NoReturn:
-    if parts[0].startswith("\x16\x03"):
-        raise Refused(400, "tls_on_plain_port", "the first bytes are a TLS handshake")
     if len(parts) == 2 and _is_token(parts[0]) and parts[1].startswith("/"):
         raise Refused(400, "http09_request", "a request line without a version")
     raise Refused(400, "malformed_request_line", "the request line is not three words")
@@ -48,8 +46,6 @@ def _refuse_request_line(parts: list[str]) -> NoReturn:
 def _refuse_method_or_version(method: str, target: str, protocol: str) -> NoReturn:
     if (method, target, protocol) == ("PRI", "*", "HTTP/2.0"):
         raise Refused(400, "http2_preface", "an HTTP/2 preface on an HTTP/1 listener")
-    if method.startswith("\x16\x03"):
-        raise Refused(400, "tls_on_plain_port", "the first bytes are a TLS handshake")
     if not _is_token(method):
         raise Refused(400, "bad_method", "the method is not a token")
     if not target:

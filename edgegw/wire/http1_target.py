@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn
 
 from edgegw.wire.authority import AuthorityError, parse_authority
 from edgegw.wire.http1_fields import Refused
@@ -53,7 +52,7 @@ def parse_target(method: str, target: str, host: bytes, slashes: EscapedSlashes)
         return Target("*")
     found = _absolute(target)
     if found is None:
-        _refuse_target(target)
+        raise Refused(400, "bad_target", "none of the four forms of a request target")
     scheme, authority, rest = found.groups()
     raw = authority.encode("latin-1")
     named = _target_authority(raw)
@@ -90,15 +89,6 @@ def _target_authority(raw: bytes) -> tuple[str, int | None]:
         return parse_authority(raw)
     except AuthorityError as error:
         raise Refused(400, "bad_target", str(error)) from None
-
-
-def _refuse_target(target: str) -> NoReturn:
-    try:
-        normalise("/" + target)
-    except PathError as error:
-        if error.reason in ("non_ascii_target", "control_in_target"):
-            raise Refused(400, error.reason, error.detail) from None
-    raise Refused(400, "bad_target", "none of the four forms of a request target")
 
 
 def _same(one: tuple[str, int | None], other: tuple[str, int | None], default_port: int) -> bool:

@@ -27,7 +27,7 @@ def installed() -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
         venv.create(folder, with_pip=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "-qq", wheel]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-qq", str(wheel)]
         done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"pip install failed:\n{done.stdout}\n{done.stderr}"
     return folder / "bin"
@@ -76,3 +76,21 @@ class InstalledTests(LiveCase):
         response, body = self.get(gateway, "/echo")
         self.assertEqual(response.status, 200)
         self.assertIn(b'"target": "/echo"', body)
+
+    def test_third_party_middleware(self) -> None:
+        """A middleware from a wheel of its own is found by its entry point, checked by its settings model, and runs."""
+        example = ROOT / "examples" / "third-party-middleware"
+        with tempfile.TemporaryDirectory() as scratch:
+            source = shutil.copytree(example, Path(scratch) / "source")
+            done = self.run_there("python", "-m", "pip", "install", "--no-deps", "-qq", str(source))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        origin = self.serve(PythonOrigin())
+        route = "{match: /**, to: origin, middleware: [{use: stamp, with: {%s}}]}"
+        config = CONFIG.format(port=origin.port()).replace("{match: /**, to: origin}", route)
+        gateway = self.serve(Gateway(config % "text: hello", python=str(installed() / "python")))
+        response, _ = self.get(gateway, "/echo")
+        self.assertEqual(response.getheader("X-Stamp"), "hello")
+        gateway.write(config % "txet: hello")
+        done = self.run_there("edgegw", "check", str(gateway.config_path))
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("txet", done.stdout + done.stderr)

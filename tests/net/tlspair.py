@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator, ITransport
@@ -13,8 +15,32 @@ from twisted.python.failure import Failure
 from twisted.test import iosim
 from zope.interface import implementer
 
-from edgegw.net.tls import ServerTls, wrap_server
+from edgegw.config.problems import Problems
+from edgegw.net.certificates import Certificate, load_certificate
+from edgegw.net.tls import CertificateStore, ServerTls, wrap_server
 from edgegw.net.tls_transport import TlsFactory
+from tests.certs import Authority, Leaf
+
+AUTHORITY = Authority()
+SHOP = AUTHORITY.issue("shop.example.com", "www.shop.example.com")
+WILD = AUTHORITY.issue("*.apps.example.com", "one.apps.example.com")
+ONE = AUTHORITY.issue("one.apps.example.com")
+
+
+def certificate(leaf: Leaf) -> Certificate:
+    """A leaf as the gateway loads it, at a time when it is valid."""
+
+    def now() -> datetime.datetime:
+        return leaf.cert.not_valid_before_utc + datetime.timedelta(hours=1)
+
+    made = load_certificate(leaf.chain_pem.decode(), leaf.key_pem.decode(), Problems(), Path("/nonexistent"), now=now)
+    assert made is not None
+    return made
+
+
+def store(*leaves: Leaf, **options: object) -> CertificateStore:
+    """A store of three certificates (SHOP is the default), or of the given ones."""
+    return CertificateStore([certificate(leaf) for leaf in leaves or (SHOP, ONE, WILD)], **options)  # type: ignore[arg-type]
 
 
 @implementer(IHandshakeListener)

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from edgegw.runtime import watch as watch_module
-from edgegw.runtime.watch import Watch
+from edgegw.runtime.watch import InotifyFolders, Watch
 
 
 class _Folder(TestCase):
@@ -237,17 +237,36 @@ class InotifyTests(_Folder):
         await self.change()
         self.assertEqual(self.names(), [["x.pem"]] * 2)
 
+    async def test_a_folder_stands_for_its_files(self) -> None:
+        watched = self.folder / "conf.d"
+        watched.mkdir()
+        self.watch(watched)
+        (watched / "a.yaml").write_text("a")
+        await self.change()
+        self.assertEqual(self.names(), [["conf.d"]])
+
+    async def test_link_in_the_middle_of_a_path(self) -> None:
+        (self.folder / "v1").mkdir()
+        (self.folder / "v1" / "a.pem").write_text("one")
+        (self.folder / "current").symlink_to("v1")
+        self.watch(self.folder / "current" / "a.pem")
+        (self.folder / "v1" / "a.pem").write_text("changed where the link leads")
+        await self.change()
+        self.assertEqual(self.names(), [["a.pem"]])
+
     async def test_folder_deleted_and_made_again(self) -> None:
         # Twisted's INotify closes itself when a watched folder goes away: the others must not go blind.
         gone = self.folder / "gone" / "b.pem"
         gone.parent.mkdir()
         gone.write_text("b")
-        self.watch(self.file, gone, poll_s=0.05)
+        watch = self.watch(self.file, gone, poll_s=0.05)
         shutil.rmtree(gone.parent)
         await self.change()
         gone.parent.mkdir()
         gone.write_text("b again")
         await self.change()
+        assert isinstance(watch._folders, InotifyFolders) and watch._folders._notifier is not None
+        self.assertTrue(watch._folders._notifier.connected)
         self.file.write_text("and the other one")
         await self.change()
         self.assertEqual(self.names(), [["b.pem"], ["b.pem"], ["a.pem"]])

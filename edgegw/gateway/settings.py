@@ -1,0 +1,134 @@
+"""The root settings model, put together from every floor's own, and the checks that need to see all of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from edgegw.config.model import Settings, ShortForm
+from edgegw.config.problems import Problems
+from edgegw.config.units import Duration, Size
+from edgegw.exchange.predicates import WhenSettings
+from edgegw.export.settings import ObserveSettings
+from edgegw.middleware.header_rules import HeaderRulesSettings
+from edgegw.middleware.pipeline import MiddlewareUse
+from edgegw.middleware.security_headers import SecurityHeadersSettings
+from edgegw.net.settings import ListenSettings
+from edgegw.routing.match import MatchSettings
+from edgegw.routing.rewrite import RewriteSettings
+from edgegw.targets.files import FilesSettings
+from edgegw.targets.redirect import RedirectSettings
+from edgegw.targets.respond import RespondSettings
+from edgegw.upstream.settings import UpstreamDefaults, UpstreamSettings
+
+TARGETS = ("to", "respond", "redirect", "files", "resource")
+"""Route keys of which each route has exactly one."""
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class ShutdownSettings(Settings):
+    """How the gateway stops."""
+
+    lame_duck: Duration = Field(5.0, description="Not ready, but still accepting, so that load balancers notice.")
+    grace: Duration = Field(30.0, description="For what is in flight; then it is cut.")
+
+
+class RouteTimeouts(Settings):
+    """Deadlines of a route; `timeout: 15s` is short for `timeout: {head: 15s}`."""
+
+    SHORT: ClassVar[ShortForm | None] = ShortForm(lambda head: {"head": head}, "a duration")
+
+    head: Duration | None = Field(None, description="Until the response's head.", examples=["15s"])
+    idle: Duration | None = Field(None, description="Between bytes of the response.", examples=["60s"])
+    total: Duration | Literal["none"] | None = Field(
+        None, description="For the whole exchange; `none` is the default.", examples=["none", "5m"]
+    )
+
+
+class RouteDefaults(Settings):
+    """What a route may say about itself, and what `defaults` may say for all of them."""
+
+    timeout: RouteTimeouts = Field(default_factory=RouteTimeouts, description="Deadlines.")
+    body_limit: Size = Field(10 * 1024 * 1024, description="Bytes of a request's body; more is a 413.")
+    headers: HeaderRulesSettings = Field(default_factory=HeaderRulesSettings, description="Header fields changed.")
+    security_headers: SecurityHeadersSettings | Literal[False] = Field(
+        default_factory=SecurityHeadersSettings, description="Fields for browsers, where the answer has none; false is off."
+    )
+    middleware: tuple[MiddlewareUse, ...] = Field((), description="Middleware of the route's own, outermost first.")
+
+
+class RouteSettings(RouteDefaults):
+    """A match, and what happens on it."""
+
+    name: str | None = Field(None, pattern=_NAME, description="For logs and metrics; the match if left out.")
+    match: MatchSettings = Field(description="Which requests.", examples=["GET api.example.com/users/{id}/**"])
+    when: WhenSettings | None = Field(None, description="Further conditions.")
+    priority: int = Field(0, description="Before specificity; larger goes first.")
+    rewrite: RewriteSettings | None = Field(None, description="Another path or host for the target.")
+    to: str | None = Field(None, description="The upstream to proxy to.", examples=["users"])
+    respond: RespondSettings | None = Field(None, description="A fixed answer.")
+    redirect: RedirectSettings | None = Field(None, description="An answer that leads elsewhere.")
+    files: FilesSettings | None = Field(None, description="Files of a folder.")
+    resource: str | None = Field(
+        None, description="Dotted name of a twisted.web IResource, or of what makes one.", examples=["shop.web.root"]
+    )
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Any:
+        given = [name for name in TARGETS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a route has one of {', '.join(TARGETS)}; here: {' and '.join(given) or 'none of them'}")
+        return self
+
+
+class DefaultsSettings(RouteDefaults):
+    """What holds for every route and upstream that does not say otherwise."""
+
+    upstream: UpstreamDefaults = Field(default_factory=UpstreamDefaults, description="For every upstream.")
+
+
+class GatewaySettings(Settings):
+    """The configuration of edgegw."""
+
+    edgegw: Literal[1] = Field(description="Version of this language.")
+    state: str = Field("./edgegw-state", description="Folder for history and the control socket; made with mode 0700.")
+    shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings, description="How the gateway stops.")
+    listen: tuple[ListenSettings, ...] = Field(min_length=1, description="Where requests come in.")
+    upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict, description="The servers behind, by name.")
+    routes: tuple[RouteSettings, ...] = Field((), description="What happens to which requests.")
+    defaults: DefaultsSettings = Field(default_factory=DefaultsSettings, description="For all routes and upstreams.")
+    observe: ObserveSettings = Field(default_factory=ObserveSettings, description="Logs, metrics and probes.")
+
+
+def merged(over: Settings, under: Settings) -> Any:
+    """`over`, with every key that it leaves out taken from `under`, maps merged key by key."""
+    changes: dict[str, Any] = {}
+    for name in type(under).model_fields:
+        if name not in type(over).model_fields or name not in under.model_fields_set:
+            continue
+        ours, theirs = getattr(over, name), getattr(under, name)
+        if name not in over.model_fields_set:
+            changes[name] = theirs
+        elif isinstance(ours, Settings) and isinstance(theirs, Settings):
+            changes[name] = merged(ours, theirs)
+    return over.model_copy(update=changes) if changes else over
+
+
+def check_references(settings: GatewaySettings, problems: Problems) -> None:
+    """Names that are used must be defined, names that must differ must differ."""
+    defined = ", ".join(settings.upstreams) or "none"
+    names: dict[str, int] = {}
+    for index, route in enumerate(settings.routes):
+        if route.to is not None and route.to not in settings.upstreams:
+            problems.add(("routes", index, "to"), f'upstream "{route.to}" is not defined; defined: {defined}')
+        if route.name is not None and names.setdefault(route.name, index) != index:
+            problems.add(("routes", index, "name"), f'routes[{names[route.name]}] is called "{route.name}" already')
+    places: dict[str, int] = {}
+    for index, listen in enumerate(settings.listen):
+        if places.setdefault(listen.name, index) != index:
+            problems.add(("listen", index), f"listen[{places[listen.name]}] listens on {listen.name} already")
+    for index, listen in enumerate(settings.listen):
+        if listen.redirect == "https" and not any(other.tls for other in settings.listen):
+            problems.warn(("listen", index, "redirect"), "no listener here speaks TLS; the redirect leads out of this gateway")
