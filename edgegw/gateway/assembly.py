@@ -34,7 +34,7 @@ from edgegw.middleware.security_headers import SECURITY_HEADERS
 from edgegw.middleware.timeouts import TOTAL_TIMEOUT, TotalTimeoutSettings
 from edgegw.net.addresses import CidrSet
 from edgegw.net.listener import Terms
-from edgegw.net.resolver import Resolver
+from edgegw.net.resolver import Resolver, ThreadedLookup
 from edgegw.net.settings import ListenSettings
 from edgegw.net.tls import CertificateStore, ServerTls
 from edgegw.routing.entries import Entry
@@ -57,7 +57,8 @@ from edgegw.wire.http1_limits import Http1Limits
 class Resources:
     """What one process shares among all its snapshots.
 
-    reactor: sockets, threads, time. wheel: deadlines. resolver: names. telemetry: metrics and records. parts: middleware by name.
+    reactor: sockets, threads, time. wheel: deadlines. resolver: names, by `lookup`. telemetry: metrics and records.
+    parts: middleware by name.
     """
 
     reactor: Any
@@ -65,6 +66,7 @@ class Resources:
     resolver: Resolver
     telemetry: Telemetry
     parts: Parts
+    lookup: ThreadedLookup | None = None
 
     @classmethod
     def offline(cls) -> Resources:
@@ -79,6 +81,8 @@ class Resources:
     def stop(self) -> None:
         """The process ends."""
         self.resolver.stop()
+        if self.lookup is not None:
+            self.lookup.stop()
 
 
 class Assembly:
@@ -108,7 +112,7 @@ class Assembly:
     # The edge stage, once per listener; no route can take it away.
 
     def _terms(self, listen: ListenSettings, settings: GatewaySettings, base_dir: Path, problems: Problems) -> Terms:
-        trusted = CidrSet(listen.trusted_proxies)
+        trusted = CidrSet(str(network) for network in listen.trusted_proxies)
         telemetry = self._with.telemetry
         responder: Responder = ToHttps(_https_port(settings)) if listen.redirect == "https" else Router()
         # Who asks: predicates of routes and every policy behind them need it.
@@ -142,7 +146,8 @@ class Assembly:
             route = merged(own, settings.defaults)
             match = compile_match(route.match, here.under("match"))
             when = compile_when(route.when, here.under("when")) if route.when is not None else None
-            target = self._target(route, clusters, base_dir, here)
+            captures = match.parameters if match is not None else frozenset()
+            target = self._target(route, clusters, base_dir, here, captures)
             steps = self._own_steps(route.middleware, base_dir, here.under("middleware"))
             if match is None or target is None:
                 continue
@@ -194,7 +199,12 @@ class Assembly:
         return steps
 
     def _target(
-        self, route: RouteSettings, clusters: dict[str, Cluster], base_dir: Path, problems: Problems
+        self,
+        route: RouteSettings,
+        clusters: dict[str, Cluster],
+        base_dir: Path,
+        problems: Problems,
+        captures: frozenset[str],
     ) -> Responder | None:
         if route.to is not None:
             cluster = clusters.get(route.to)
@@ -202,7 +212,7 @@ class Assembly:
         if route.respond is not None:
             return Respond.compile(route.respond, problems.under("respond"))
         if route.redirect is not None:
-            return Redirect.compile(route.redirect, problems.under("redirect"))
+            return Redirect.compile(route.redirect, problems.under("redirect"), captures)
         if route.files is not None:
             return Files.compile(route.files, problems.under("files"), base_dir, self._with.reactor)
         assert route.resource is not None

@@ -97,7 +97,7 @@ class GatewayService(MultiService):
         loaded = self._loaded
         try:
             self._take(*self._prepare(loaded, problems))
-            ControlService(self, self.state_dir / "control.sock").setServiceParent(self)
+            ControlService(self, self.state_dir / "control.sock", self._with.reactor).setServiceParent(self)
         except ConfigError as error:
             sys.stderr.write(render(error.problems, error.sources) + "\nedgegw did not start.\n")
             raise SystemExit(1) from None

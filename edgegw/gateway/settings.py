@@ -50,11 +50,11 @@ class RouteTimeouts(Settings):
 class RouteDefaults(Settings):
     """What a route may say about itself, and what `defaults` may say for all of them."""
 
-    timeout: RouteTimeouts = Field(default_factory=RouteTimeouts, description="Deadlines.")
+    timeout: RouteTimeouts = Field(RouteTimeouts(), description="Deadlines.")
     body_limit: Size = Field(10 * 1024 * 1024, description="Bytes of a request's body; more is a 413.")
-    headers: HeaderRulesSettings = Field(default_factory=HeaderRulesSettings, description="Header fields changed.")
+    headers: HeaderRulesSettings = Field(HeaderRulesSettings(), description="Header fields changed.")
     security_headers: SecurityHeadersSettings | Literal[False] = Field(
-        default_factory=SecurityHeadersSettings, description="Fields for browsers, where the answer has none; false is off."
+        SecurityHeadersSettings(), description="Fields for browsers, where the answer has none; false is off."
     )
     middleware: tuple[MiddlewareUse, ...] = Field((), description="Middleware of the route's own, outermost first.")
 
@@ -86,7 +86,7 @@ class RouteSettings(RouteDefaults):
 class DefaultsSettings(RouteDefaults):
     """What holds for every route and upstream that does not say otherwise."""
 
-    upstream: UpstreamDefaults = Field(default_factory=UpstreamDefaults, description="For every upstream.")
+    upstream: UpstreamDefaults = Field(UpstreamDefaults(), description="For every upstream.")
 
 
 class GatewaySettings(Settings):
@@ -94,12 +94,12 @@ class GatewaySettings(Settings):
 
     edgegw: Literal[1] = Field(description="Version of this language.")
     state: str = Field("./edgegw-state", description="Folder for history and the control socket; made with mode 0700.")
-    shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings, description="How the gateway stops.")
+    shutdown: ShutdownSettings = Field(ShutdownSettings(), description="How the gateway stops.")
     listen: tuple[ListenSettings, ...] = Field(min_length=1, description="Where requests come in.")
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict, description="The servers behind, by name.")
     routes: tuple[RouteSettings, ...] = Field((), description="What happens to which requests.")
-    defaults: DefaultsSettings = Field(default_factory=DefaultsSettings, description="For all routes and upstreams.")
-    observe: ObserveSettings = Field(default_factory=ObserveSettings, description="Logs, metrics and probes.")
+    defaults: DefaultsSettings = Field(DefaultsSettings(), description="For all routes and upstreams.")
+    observe: ObserveSettings = Field(ObserveSettings(), description="Logs, metrics and probes.")
 
 
 def merged(over: Settings, under: Settings) -> Any:

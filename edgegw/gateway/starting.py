@@ -38,9 +38,10 @@ def build_service(config_path: str, loaded: Loaded, reactor: Any) -> GatewayServ
     most = max((limit - RESERVED_DESCRIPTORS) // 2, 16)
     wheel = Wheel(reactor)
     registry = Registry()
-    observation = Observation(reactor, registry, loaded.settings.observe)
+    observation = Observation(reactor, registry, loaded.settings.observe, loaded.base_dir)
     telemetry = Telemetry(registry, observation.record)
-    resources = Resources(reactor, wheel, Resolver(reactor, ThreadedLookup(reactor)), telemetry, Parts())
+    lookup = ThreadedLookup(reactor)
+    resources = Resources(reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup)
     # What is here now lives as long as the process: the collector need not look at it again, and may look less often.
     gc.collect()
     gc.freeze()

@@ -43,8 +43,8 @@ class HeaderEdits(Settings):
 class HeaderRulesSettings(Settings):
     """Changes of header fields."""
 
-    request: HeaderEdits = Field(default_factory=HeaderEdits, description="Before the target sees the request.")
-    response: HeaderEdits = Field(default_factory=HeaderEdits, description="After the target answered.")
+    request: HeaderEdits = Field(HeaderEdits(), description="Before the target sees the request.")
+    response: HeaderEdits = Field(HeaderEdits(), description="After the target answered.")
 
 
 def _check(name: str, value: str) -> None:

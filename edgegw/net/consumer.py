@@ -114,7 +114,7 @@ class LoopConsumer(asyncio.Protocol):
     def _ask_soon(self) -> None:
         # In a turn of its own: a producer that closes inside `resume_writing` makes the stdlib loop report the loss twice.
         # A pull follows a write, so that a producer with nothing to say does not keep the loop busy.
-        if not self._congested and not self._asking:
+        if not self._asking:
             self._asking = True
             self._soon(self._ask_for_more)
 

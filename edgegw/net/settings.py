@@ -54,7 +54,7 @@ class ListenSettings(Settings):
     trusted_proxies: tuple[Cidr, ...] = Field(
         (), description="Addresses whose X-Forwarded-* and Forwarded are believed.", examples=[["10.0.0.0/8"]]
     )
-    caps: Caps = Field(default_factory=Caps, description="What a connection may hold, and how long it is waited for.")
+    caps: Caps = Field(Caps(), description="What a connection may hold, and how long it is waited for.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Any:

@@ -87,7 +87,7 @@ class LoopTransport(LoopConsumer):
         self._wire = cast(asyncio.Transport, transport)
         self._wire.set_write_buffer_limits(high=self._high_water)
         if not self._take_addresses() or not self._take_protocol():
-            self._wire.abort()
+            _cleanly(self._wire.abort)
             return
         assert self._protocol is not None
         self.connected = True
@@ -127,7 +127,7 @@ class LoopTransport(LoopConsumer):
         half_closeable = IHalfCloseableProtocol(self._protocol, None)
         if half_closeable is None:
             # Stock drops what is unsent here; a soft close would wait for a peer that may never read it.
-            self._wire.abort()
+            _cleanly(self._wire.abort)
             return False
         try:
             half_closeable.readConnectionLost()
@@ -177,7 +177,7 @@ class LoopTransport(LoopConsumer):
         """Close when everything written has left and no producer is registered any more. Reading stops now."""
         if not self.connected or self.disconnecting:
             return
-        self.disconnecting = True
+        self.disconnecting = self._paused = True
         self._held = None
         self._wire.pause_reading()
         if self._producer is None:
@@ -193,7 +193,7 @@ class LoopTransport(LoopConsumer):
             self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         except OSError:  # The peer was faster.
             pass
-        self._wire.abort()
+        _cleanly(self._wire.abort)
 
     def loseWriteConnection(self) -> None:
         """Send what is written, then close our direction only. A half-closeable protocol is told when it is done."""
@@ -241,7 +241,7 @@ class LoopTransport(LoopConsumer):
         if self._held is not None:
             self._soon(self._release)
         else:
-            self._read_on()
+            _cleanly(self._wire.resume_reading)
 
     def stopProducing(self) -> None:
         """The same as `loseConnection`."""
@@ -283,10 +283,6 @@ class LoopTransport(LoopConsumer):
     def _soon(self, call: Callable[[], None]) -> None:
         self._loop.call_soon(call, context=contextvars.Context())
 
-    def _read_on(self) -> None:
-        # In a context of its own: the stdlib loop would run every later read in the one of this caller.
-        contextvars.Context().run(self._wire.resume_reading)
-
     def _hold(self) -> None:
         # uvloop starts to read after `connection_made`, whatever was said in it. What it reads before the pause takes
         # hold waits here.
@@ -310,7 +306,7 @@ class LoopTransport(LoopConsumer):
                 self._protocol.dataReceived(data)
             except BaseException as exc:
                 self.broken_by(exc)
-                self._wire.abort()
+                _cleanly(self._wire.abort)
         if not self.connected or self.disconnecting or self._cause is not None:
             return
         if self._paused:
@@ -319,14 +315,14 @@ class LoopTransport(LoopConsumer):
             self._held_eof = False
             self.eof_received()
         else:
-            self._read_on()
+            _cleanly(self._wire.resume_reading)
 
     def _can_write(self) -> bool:
         return self.connected and not self._write_closed and not self._aborted and self._cause is None
 
     def _close(self) -> None:
         self._stop_writing()
-        self._wire.close()
+        _cleanly(self._wire.close)
 
     def _say_write_closed(self) -> None:
         half_closeable = IHalfCloseableProtocol(self._protocol, None)
@@ -342,7 +338,7 @@ class LoopTransport(LoopConsumer):
         self._cause = Failure()
         _log.failure("{what} of {protocol!r} failed", self._cause, what=what, protocol=self._protocol)
         self._stop_writing()
-        self._wire.abort()
+        _cleanly(self._wire.abort)
 
     def _reason(self, exc: BaseException | None) -> Failure:
         if exc is not None and _comes_from_protocol(exc):
@@ -362,6 +358,11 @@ def _comes_from_protocol(exc: BaseException) -> bool:
         return True
     modules = (str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(exc.__traceback__))
     return any(module.partition(".")[0] not in ("asyncio", "uvloop") for module in modules)
+
+
+def _cleanly(call: Callable[[], None]) -> None:
+    """Run `call` in a context of its own: what the stdlib loop starts in it later calls the protocol in that context."""
+    contextvars.Context().run(call)
 
 
 def _guarded(what: str, call: Callable[..., object], *args: object) -> None:

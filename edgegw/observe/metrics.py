@@ -53,7 +53,7 @@ class Registry:
         self.requests_in_flight = self._gauges("edgegw_requests_in_flight")
         self.rejections = self._counters("edgegw_rejections_total")
         self.connections = self._gauges("edgegw_connections")
-        self.connections_accepted = self._counters("edgegw_connections_total")
+        self.connections_accepted = self._counters("edgegw_connections_accepted_total")
         self.connections_rejected = self._counters("edgegw_connections_rejected_total")
         self.tls_handshakes = self._counters("edgegw_tls_handshakes_total")
         self.upstream_attempts = self._counters("edgegw_upstream_attempts_total")

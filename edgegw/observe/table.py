@@ -40,7 +40,7 @@ METRICS: list[MetricSpec] = [
     ),
     # Listeners.
     MetricSpec("edgegw_connections", "gauge", LISTENER, "Open downstream connections."),
-    MetricSpec("edgegw_connections_total", "counter", LISTENER, "Downstream connections that were accepted."),
+    MetricSpec("edgegw_connections_accepted_total", "counter", LISTENER, "Downstream connections that were accepted."),
     MetricSpec(
         "edgegw_connections_rejected_total",
         "counter",

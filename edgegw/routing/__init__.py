@@ -8,4 +8,5 @@ index.py     the tree's nodes and the search in them
 captures.py  the parameters of one match
 router.py    Router, the responder that ends the edge stage; Route
 rewrite.py   Rewrite, a middleware: the target sees another path and host, answers follow
+    follow.py    how Location and cookies follow
 """

@@ -16,8 +16,8 @@ _split_uri = re.compile(rb"(?:([A-Za-z][A-Za-z0-9+.-]*):)?//([^/?#]*)(.*)", re.D
 class Followed(NamedTuple):
     """The way back.
 
-    outer, inner: path prefixes as the downstream side and the target see them, without a slash at the end. scheme, authority: of the
-    request as it came. target: the authority that the target saw instead, or None.
+    outer, inner: path prefixes as the downstream side and the target see them, without a slash at the end. scheme, authority: of
+    the request as it came. target: the authority that the target saw instead, or None.
     """
 
     outer: str
@@ -29,8 +29,7 @@ class Followed(NamedTuple):
     def apply(self, headers: Headers) -> None:
         """Rewrite the fields that name places, in place; those that name other places stay."""
         if any(lower in _PLACES or lower == b"set-cookie" for lower, _, _ in headers.fields):
-            fields = [self._field(field) for field in headers.fields]
-            headers.__init__(fields)  # type: ignore[misc]
+            headers.replace([self._field(field) for field in headers.fields])
 
     def _field(self, field: Field) -> Field:
         lower, name, value = field
@@ -50,7 +49,12 @@ class Followed(NamedTuple):
             scheme, authority = scheme and self.scheme.encode("ascii"), self.authority
         elif not _same(authority, self.authority):
             return value
-        return (scheme + b":" if scheme else b"") + b"//" + authority + (self.path(path) if path.startswith(b"/") else path)
+        return (
+            (scheme + b":" if scheme else b"")
+            + b"//"
+            + authority
+            + (self.path(path) if path.startswith(b"/") else path)
+        )
 
     def path(self, path: bytes) -> bytes:
         """An absolute path (with query and fragment) that begins with the inner prefix, on a whole segment."""
@@ -58,7 +62,8 @@ class Followed(NamedTuple):
         rest = path[len(inner) :]
         if inner == outer or not path.startswith(inner) or (rest and rest[:1] not in b"/?#;"):
             return path
-        return outer + rest or b"/"
+        made = outer + rest
+        return made if made.startswith(b"/") else b"/" + made
 
     def cookie(self, value: bytes) -> bytes:
         """A Set-Cookie value. `__Host-` cookies must keep `Path=/` and have no domain."""

@@ -1,14 +1,15 @@
 """The target sees another path and host; what it answers follows: Location, Content-Location and the paths and domains of cookies.
 
-A rewritten path goes through the path normaliser once more, so no rewrite can make a traversal, a control character or a query out of
-what a peer sent.
+A rewritten path goes through the path normaliser once more, so no rewrite can make a traversal, a control character or a query
+out of what a peer sent.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+
+from pydantic import Field
 
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems, quoted
@@ -27,7 +28,7 @@ _groups = re.compile(r"\\([0-9])")
 class RegexRewriteSettings(Settings):
     """Replace a part of the path."""
 
-    from_: str
+    from_: str = Field(alias="from")
     """An RE2 expression; its first match in the path is replaced."""
     to: str
     """What stands there instead; `\\1` is the first group."""
@@ -59,15 +60,13 @@ class Plan:
         """The path that the target sees, not yet normalised, and whether the prefix was stripped."""
         stripped = self.strip != "" and _starts_with(path, self.strip)
         if stripped:
-            path = "/" + path.split("/", self.strip.count("/") + 1)[-1] if path.count("/") > self.strip.count("/") else "/"
+            path = "".join("/" + segment for segment in path.split("/")[self.strip.count("/") + 1 :])
         if self.regex is not None:
             pattern, template = self.regex
-            made = pattern.replace_once(template, path.encode("ascii"))
+            made = pattern.replace_once(template, (path or "/").encode("ascii"))
             if made is not None:
-                path = made.decode("ascii", "backslashreplace")
-        if self.prefix:
-            path = self.prefix if path == "/" else self.prefix + path
-        return path, stripped
+                path = made.decode("latin-1")
+        return self.prefix + path or "/", stripped
 
 
 class Rewrite:
@@ -79,17 +78,36 @@ class Rewrite:
         self._next = following
         self._plan = plan
 
+    @classmethod
+    def compile(cls, settings: RewriteSettings, problems: Problems) -> Middleware | None:
+        """The middleware of one route; None when something is wrong with its settings.
+
+        Args:
+            problems: hand in `problems.under(..., "rewrite")`.
+        """
+        before = len(problems.errors)
+        strip = _checked_prefix(settings.strip_prefix, problems.under("strip_prefix"))
+        prefix = _checked_prefix(settings.prefix, problems.under("prefix"))
+        regex = _checked_regex(settings.regex, problems.under("regex")) if settings.regex else None
+        authority = _checked_host(settings.host, problems.under("host"))
+        if not (settings.strip_prefix or settings.prefix or settings.regex or settings.host):
+            problems.add((), "rewrite changes nothing", hint="give strip_prefix, prefix, regex or host")
+        if len(problems.errors) > before:
+            return None
+        plan = Plan(strip, prefix, regex, authority)
+        return lambda following: cls(following, plan)
+
     async def __call__(self, exchange: Exchange) -> Response:
         """Rewrite the request, pass it on, and rewrite what the answer says about places.
 
         Raises:
-            GatewayError: 400 with the path normaliser's reason.
+            GatewayError: 400 with the path normaliser's reason; 500 `bad_rewrite` if the result does not start with `/`.
         """
         plan = self._plan
         request = exchange.request
         seen_path, seen_authority = request.path, request.authority
         made, stripped = plan.path(seen_path)
-        if made is not seen_path:
+        if made != seen_path:
             request.path = _normal(made)
         if stripped:
             _tell_prefix(request, plan.strip)
@@ -100,35 +118,17 @@ class Rewrite:
             outer, inner = _ends_apart(seen_path, request.path)
         else:
             outer, inner = (plan.strip if stripped else ""), plan.prefix
-        authority = plan.authority if plan.authority is not None else None
-        Followed(outer, inner, request.scheme, seen_authority, authority).apply(response.headers)
+        Followed(outer, inner, request.scheme, seen_authority, plan.authority).apply(response.headers)
         return response
-
-
-def build(settings: RewriteSettings, problems: Problems) -> Middleware | None:
-    """The middleware of one route; None when something is wrong with its settings.
-
-    Args:
-        problems: hand in `problems.under(..., "rewrite")`.
-    """
-    before = len(problems.errors)
-    strip = _checked_prefix(settings.strip_prefix, problems.under("strip_prefix"))
-    prefix = _checked_prefix(settings.prefix, problems.under("prefix"))
-    regex = _checked_regex(settings.regex, problems.under("regex")) if settings.regex else None
-    authority = _checked_host(settings.host, problems.under("host"))
-    if not (settings.strip_prefix or settings.prefix or settings.regex or settings.host):
-        problems.add((), "rewrite changes nothing", hint="give strip_prefix, prefix, regex or host")
-    if len(problems.errors) > before:
-        return None
-    plan = Plan(strip, prefix, regex, authority)
-    return lambda following: Rewrite(following, plan)
 
 
 def _checked_prefix(text: str | None, problems: Problems) -> str:
     if not text:
         return ""
     if "*" in text or "{" in text or "?" in text or ";" in text:
-        problems.add((), f"{quoted(text)} is not a plain path", hint="parameters and wildcards belong in match: and regex:")
+        problems.add(
+            (), f"{quoted(text)} is not a plain path", hint="parameters and wildcards belong in match: and regex:"
+        )
         return ""
     try:
         return normalise(text).path.rstrip("/")
@@ -148,7 +148,11 @@ def _checked_regex(settings: RegexRewriteSettings, problems: Problems) -> tuple[
         return None
     plain = _groups.sub("x", settings.to)
     if "\\" in plain or "?" in plain:
-        problems.add(("to",), f"{quoted(settings.to)} holds a `\\` or `?` that is not \\1 to \\9", hint="a path, with \\1 for groups")
+        problems.add(
+            ("to",),
+            f"{quoted(settings.to)} holds a `\\` or `?` that is not \\1 to \\9",
+            hint="a path, with \\1 for groups",
+        )
         return None
     try:
         normalise("/" + plain)
@@ -177,6 +181,9 @@ def _starts_with(path: str, prefix: str) -> bool:
 
 def _normal(path: str) -> str:
     """Normalise what a rewrite made. `%2F` stays as it is: the listener's policy already judged it."""
+    if not path.startswith("/"):
+        detail = f"the rewrite made {path[:80]!r}, which is not a path"
+        raise GatewayError(500, "bad_rewrite", side=Side.GATEWAY, phase=Phase.ROUTE, detail=detail)
     try:
         return normalise(path, "keep").path
     except PathError as error:
@@ -198,6 +205,3 @@ def _ends_apart(seen: str, made: str) -> tuple[str, str]:
         one.pop()
         two.pop()
     return "/".join(one), "/".join(two)
-
-
-Build = Callable[[RewriteSettings, Problems], Middleware | None]

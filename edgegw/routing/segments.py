@@ -109,7 +109,9 @@ def _parse_literal(piece: str, problems: Problems, loc: Loc) -> Segment | None:
             problems.add(loc, f"{quoted(piece)}: `{mark}` cannot stand in a path pattern", hint=advice)
             return None
     if unquote(piece) in (".", ".."):
-        problems.add(loc, f"{quoted(piece)} never matches: request paths have no dot segments", hint="write the path without it")
+        problems.add(
+            loc, f"{quoted(piece)} never matches: request paths have no dot segments", hint="write the path without it"
+        )
         return None
     text = "/" + quote(piece, safe="/%!$&'()+,=:@~#\\")
     try:

@@ -22,9 +22,9 @@ _log = Logger("edgegw.runtime.supervise")
 class Pace:
     """How often to tick.
 
-    interval_s: from the start of one tick to the start of the next. jitter: up to this share of the interval is added, by chance, so
-    that many gateways do not ask at the same moment. at_once: the first tick comes with the start, else after one interval.
-    stop_s: how long stopping waits for a tick that is under way before it cancels it.
+    interval_s: from the start of one tick to the start of the next. jitter: up to this share of the interval is added, by chance,
+    so that many gateways do not ask at the same moment. at_once: the first tick comes with the start, else after one interval.
+    stop_s: how long stopping waits for a tick that is under way before it cancels it and goes on.
     """
 
     interval_s: float
@@ -55,7 +55,7 @@ class Supervised(Service):
         chance: Callable[[], float] = random.random,  # noqa: TID251 - the default of injected chance.
         failed: Callable[[Failure], object] | None = None,
     ) -> None:
-        self.setName(name)
+        self.name: str = name
         self._tick = tick
         self._pace = pace if isinstance(pace, Pace) else Pace(pace)
         self._clock = clock
@@ -72,7 +72,7 @@ class Supervised(Service):
         """Twisted: begin to tick. Starting what runs already does nothing."""
         if self.running:
             return
-        super().startService()
+        Service.startService(self)
         if self._under_way is not None:
             return
         if self._pace.at_once:
@@ -84,7 +84,7 @@ class Supervised(Service):
         """Twisted: tick no more. Fires when the tick under way has ended, or was cancelled after `stop_s`."""
         if not self.running:
             return self._stopped
-        super().stopService()
+        Service.stopService(self)
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -92,7 +92,7 @@ class Supervised(Service):
         if under_way is None:
             return None
         stopped = self._stopped = Deferred()
-        deadline = self._clock.callLater(self._pace.stop_s, under_way.cancel)
+        deadline = self._clock.callLater(self._pace.stop_s, self._give_up, under_way, stopped)
         under_way.addBoth(self._ended, deadline, stopped)
         return stopped
 
@@ -117,7 +117,7 @@ class Supervised(Service):
             return
         self.failures += 1
         self.last_failure = failure
-        _log.failure("{name}: a tick failed ({failures} of {ticks}); going on", failure, name=self.name, failures=self.failures, ticks=self.ticks)  # fmt: skip
+        _log.failure("{service!r}: a tick failed; going on", failure, service=self)
         if self._failed is not None:
             self._failed(failure)
 
@@ -139,8 +139,16 @@ class Supervised(Service):
     def _ended(self, _result: object, deadline: IDelayedCall, stopped: Deferred[None]) -> None:
         if deadline.active():
             deadline.cancel()
-        self._stopped = None
-        stopped.callback(None)
+        if self._stopped is stopped:
+            self._stopped = None
+            stopped.callback(None)
+
+    def _give_up(self, under_way: Deferred[object], stopped: Deferred[None]) -> None:
+        under_way.cancel()
+        # Whatever became of that: a tick that will not be cancelled must not hold up the process's end.
+        if self._stopped is stopped:
+            self._stopped = None
+            stopped.callback(None)
 
     def __repr__(self) -> str:
         state = "ticking" if self._under_way is not None else "waiting" if self.running else "stopped"

@@ -98,13 +98,13 @@ class UpstreamDefaults(Settings):
         pattern=r"^[A-Za-z0-9.\-:\[\]_]+$",
     )
     tls: UpstreamTlsSettings = Field(
-        default_factory=UpstreamTlsSettings, description="How https endpoints are verified and what is shown to them."
+        UpstreamTlsSettings(), description="How https endpoints are verified and what is shown to them."
     )
     balance: Literal["round_robin", "weighted_round_robin"] = Field(
         "weighted_round_robin", description="Which endpoint gets the next exchange."
     )
-    pool: PoolSettings = Field(default_factory=PoolSettings, description="Connections kept to each endpoint.")
-    timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="How long an endpoint may take.")
+    pool: PoolSettings = Field(PoolSettings(), description="Connections kept to each endpoint.")
+    timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="How long an endpoint may take.")
 
 
 class UpstreamSettings(UpstreamDefaults):

@@ -51,6 +51,7 @@ class FieldTable(dict[bytes, Field]):
         super().__init__()
         self._underscores = underscores
         self._lower: dict[bytes, bytes] = {}
+        self._open_names: set[bytes] = set()
 
     def __missing__(self, line: bytes) -> Field:
         name, colon, value = line.partition(b":")
@@ -61,7 +62,7 @@ class FieldTable(dict[bytes, Field]):
         if len(value.translate(None, _CONTROLS)) != len(value):
             _refuse_controls(value)
         field = (lower, name, value)
-        if len(line) <= _LONGEST_LINE and _is_secret(lower) is None:
+        if len(line) <= _LONGEST_LINE and name in self._open_names:
             if len(self) >= _LINES:
                 self.clear()
             self[line] = field
@@ -78,7 +79,10 @@ class FieldTable(dict[bytes, Field]):
         if len(name) <= _LONGEST_NAME:
             if len(self._lower) >= _NAMES:
                 self._lower.clear()
+                self._open_names.clear()
             self._lower[name] = lower
+            if _is_secret(lower) is None:
+                self._open_names.add(name)
         return lower
 
 

@@ -1,14 +1,18 @@
 """`LiveCase`: a test case for real servers; what it starts is stopped at the end, and shown if the test failed."""
 
+import contextlib
 import functools
 import http.client
-from collections.abc import Callable
-from typing import TypeVar
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.live.process import Server
+from tests.live.scripted import Call, ScriptedOrigin
 from tests.live.servers import Gateway
+from tests.live.wire import Wire
 
 Started = TypeVar("Started", bound=Server)
 
@@ -60,3 +64,28 @@ class LiveCase(SynchronousTestCase):
         connection.request(method, target, body=body, headers=fields)
         response = connection.getresponse()
         return response, response.read()
+
+    def wire(self, server: Server, port: str = "web", **options: Any) -> Wire:
+        """A raw connection to a port of the server, closed at the end of the test."""
+        wire = Wire(server.port(port), **options)
+        self.addCleanup(wire.close)
+        return wire
+
+    def scripted(self, script: Callable[[Call], None]) -> ScriptedOrigin:
+        """An in-process origin that answers as the script says, stopped at the end of the test."""
+        origin = ScriptedOrigin(script)
+        self.addCleanup(origin.stop)
+        return origin
+
+    def curl(self, *arguments: str, limit_s: float = 60.0) -> subprocess.CompletedProcess[bytes]:
+        """Run the real curl, without a progress meter and without anybody's configuration file."""
+        return subprocess.run(["curl", "-q", "-sS", *arguments], capture_output=True, timeout=limit_s, check=False)
+
+    @contextlib.contextmanager
+    def peak_growth_below(self, server: Server, limit_kib: int) -> Iterator[None]:
+        """Check that the server's resident memory never exceeded what it was before the block by more than so much."""
+        before = server.rss_kib()
+        server.reset_peak()
+        yield
+        growth = server.peak_kib() - before
+        self.assertLess(growth, limit_kib, f"resident memory grew by {growth} KiB from {before} KiB")

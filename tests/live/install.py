@@ -16,6 +16,7 @@ DEBIAN = {
     "curl": "curl",
     "openssl": "openssl",
     "wrk": "wrk",
+    "promtool": "prometheus",
 }
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 APT = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-q"]

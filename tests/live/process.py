@@ -242,6 +242,16 @@ class Server:
         texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
         return sum(int(match[1]) for text in texts for match in re.finditer(r"VmRSS:\s+(\d+) kB", text))
 
+    def reset_peak(self) -> None:
+        """Forget the highest resident memory so far."""
+        for pid in self.pids():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def peak_kib(self) -> int:
+        """The highest resident memory since `reset_peak`, KiB: no sampling can miss it."""
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
+        return sum(int(match[1]) for text in texts for match in re.finditer(r"VmHWM:\s+(\d+) kB", text))
+
     def cpu_s(self) -> float:
         """User and system time of the process and its descendants, seconds."""
         texts = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]

@@ -60,6 +60,27 @@ class PythonOrigin(Server):
         return found
 
 
+def proxy(*origins: int, listen: str = "", upstream: str = "", route: str = "", more: str = "", top: str = "") -> str:
+    """A configuration that proxies everything to origins on these ports, with metrics on `observe` and an access log in the folder.
+
+    listen, upstream, route: further keys, `a: b, c: d`. more: further routes, one a line. top: further top-level lines.
+    """
+    endpoints = ", ".join(f'"http://127.0.0.1:{port}"' for port in origins)
+    lines = [
+        "edgegw: 1",
+        "shutdown: {lame_duck: 0s, grace: 10s}",
+        'observe: {listen: "127.0.0.1:@{observe}", access_log: "@{dir}/access.log"}',
+        "listen:",
+        f"  - {{port: @{{web}}, interface: 127.0.0.1, {listen}}}",
+        f"upstreams: {{origin: {{endpoints: [{endpoints}], {upstream}}}}}" if origins else "",
+        top,
+        "routes:",
+        *(f"  - {line}" for line in more.splitlines() if line.strip()),
+        f"  - {{name: all, match: /**, to: origin, {route}}}" if origins else "",
+    ]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
 class Nginx(Server):
     """nginx; `text` is what stands inside `http { }`, with one worker and every path in its own folder."""
 
@@ -146,8 +167,9 @@ class Gateway(Server):
         return total
 
     def access_records(self, path: str = "") -> list[dict[str, Any]]:
-        """The access log's records: from a file in the folder, or the JSON lines of standard output."""
-        text = (self.folder / (path or "stdout")).read_text(errors="replace")
+        """The access log's records: from a file in the folder (`access.log` if there is one), or standard output's JSON lines."""
+        usual = "access.log" if (self.folder / "access.log").exists() else "stdout"
+        text = (self.folder / (path or usual)).read_text(errors="replace")
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
         return [line for line in lines if "status" in line]
 

@@ -76,6 +76,16 @@ class Behaviour:
         await server.until_lost()
         self.assertEqual(asked, ["resume", "stop"])
 
+    async def test_nothing_is_read_while_closing_waits_for_the_producer(self) -> None:
+        server, client = await self.pair()
+        client.transport.pauseProducing()
+        Producer(server.transport, [BIG, BIG]).start()
+        server.transport.loseConnection()
+        server.transport.resumeProducing()
+        client.transport.write(b"too late")
+        await self.settle()
+        self.assertEqual(server.events, ["made"])
+
     async def test_two_producers_are_refused(self) -> None:
         server, _ = await self.pair()
         server.transport.registerProducer(Producer(server.transport, []), True)

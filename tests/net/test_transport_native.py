@@ -79,20 +79,25 @@ if is_native(reactor):
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
         async def test_no_context_reaches_the_protocol(self) -> None:
-            """Neither the context that connected nor the one that resumed is seen by later reads."""
+            """Neither the context that listened or connected nor the one that resumed is seen by later reads."""
             identity: contextvars.ContextVar[str] = contextvars.ContextVar("identity", default="nobody")
             seen: list[str] = []
             identity.set("connecting")
             server, client = await self.pair()
-            client.at["data"] = client.at["lost"] = lambda: seen.append(identity.get())
+            for side in (server, client):
+                side.at["data"] = side.at["lost"] = lambda: seen.append(identity.get())
+            await self.settle()
             client.transport.pauseProducing()
             identity.set("resuming")
             client.transport.resumeProducing()
+            client.transport.write(b"x")
+            await server.until_bytes(1)
             server.transport.write(b"x")
             await client.until_bytes(1)
             server.transport.loseConnection()
             await client.until_lost()
-            self.assertEqual(seen, ["nobody", "nobody"])
+            await server.until_lost()
+            self.assertEqual(seen, ["nobody"] * 4)
 
         async def test_no_frame_of_ours_between_the_loop_and_the_protocol(self) -> None:
             server, client = await self.pair()

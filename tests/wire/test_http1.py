@@ -173,6 +173,12 @@ class RequestSequenceTests(SynchronousTestCase):
         events = feed_three_ways(request_codec, b"\r\n" + G + b"\r\n\r\n" + G + b"\r\n")
         self.assertEqual(kinds(events), ["RequestHead", "End"] * 2)
 
+    def test_a_line_feed_behind_a_body_that_ends_with_cr(self) -> None:
+        events = feed_three_ways(request_codec, P + b"Content-Length: 1\r\n\r\n\r" + b"\n" + G + b"\r\n")
+        self.assertEqual(kinds(events), ["RequestHead", "bytes", "End", "Violation"])
+        assert isinstance(events[-1], Violation)
+        self.assertEqual(events[-1].reason, "bare_lf")
+
     def test_deadline_hooks(self) -> None:
         codec = request_codec()
         self.assertEqual((codec.idle, codec.head_bytes_pending), (True, 0))

@@ -1,0 +1,7 @@
+"""`python -m edgegw.cli`."""
+
+import sys
+
+from edgegw.cli.command import main
+
+sys.exit(main())

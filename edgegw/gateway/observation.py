@@ -1,0 +1,218 @@
+"""Logs, metrics and probes of the process: opened, swapped on reload, flushed at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import CannotListenError
+from twisted.logger import ILogObserver, Logger
+
+import edgegw
+from edgegw.config.problems import Problems
+from edgegw.exchange.model import Exchange, Outcome
+from edgegw.export.access_log import AccessLog, encoder_of, open_access_log
+from edgegw.export.logs import application_log
+from edgegw.export.prometheus import Exposition, in_threads
+from edgegw.export.scrape import ScrapeSite
+from edgegw.export.settings import AccessLogSettings, ObserveSettings, parse_listen
+from edgegw.gateway.snapshot import Snapshot
+from edgegw.net.accepting import Listening, listen
+from edgegw.net.loop import name_of
+from edgegw.net.sockets import TcpPlace
+from edgegw.observe.metrics import Registry
+from edgegw.observe.process import GarbagePauses, LoopLag, ProcessStats, build_info
+from edgegw.runtime.supervise import Supervised
+
+_log = Logger("edgegw.gateway.observation")
+
+LAG_EVERY_S = 1.0
+
+
+class Watched(Protocol):
+    """What probes and scrapes ask about the gateway."""
+
+    @property
+    def not_ready(self) -> tuple[str, ...]:
+        """Why no traffic should be sent here."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What serves."""
+
+
+class Observation:
+    """Everything by which the gateway is watched.
+
+    Args:
+        reactor: for sockets and time. registry: of metrics. settings: of the first configuration. base_dir: of relative paths.
+        wall: Unix time.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        registry: Registry,
+        settings: ObserveSettings,
+        base_dir: Path,
+        wall: Callable[[], float] = time.time,  # noqa: TID251 - the default of an injected clock.
+    ) -> None:
+        self._reactor = reactor
+        self._wall = wall
+        self._registry = registry
+        self._base_dir = base_dir
+        self._settings: ObserveSettings | None = None
+        self._access_log: AccessLog | None = None
+        self._encode = encoder_of(settings.access_log)
+        self._port: Listening | None = None
+        self._next: _Prepared | None = None
+        self._exposition = Exposition(registry, reactor.seconds, in_threads(reactor))
+        self._watched: Watched | None = None
+        self._lag = LoopLag(registry, reactor.seconds, LAG_EVERY_S)
+        self._services: list[Service] = [Supervised("loop lag", self._lag.tick, LAG_EVERY_S, reactor)]
+        self._pauses = GarbagePauses(registry)
+        self._log = application_log(settings.log)
+        registry.refresh.append(ProcessStats(registry).refresh)
+        registry.refresh.append(self._count_connections)
+        build_info(registry, edgegw.__version__, name_of(reactor))
+
+    @property
+    def log_observer(self) -> ILogObserver:
+        """Where the whole process logs to."""
+        return self._log
+
+    def record(self, exchange: Exchange, outcome: Outcome, duration_s: float) -> None:
+        """One access record, on the path of every exchange."""
+        if self._access_log is not None:
+            self._access_log.write(self._encode(exchange, outcome, duration_s))
+
+    # Reload.
+
+    def prepare(self, settings: ObserveSettings, base_dir: Path, problems: Problems) -> None:
+        """Open what a configuration asks for and is not open yet; problems leave nothing open."""
+        self.discard()
+        old = self._settings
+        prepared = _Prepared(settings)
+        wanted = _placed(settings.access_log, base_dir)
+        if old is None or _placed(old.access_log, self._base_dir) != wanted:
+            try:
+                prepared.access_log = open_access_log(wanted, self._reactor, self._registry.access_log_dropped.only)
+                prepared.swaps_log = True
+            except OSError as error:
+                problems.add(("access_log",), f"the access log {wanted.path} cannot be opened: {error.strerror or error}")
+        if settings.listen is not None and (old is None or old.listen != settings.listen):
+            try:
+                prepared.port = self._bind(settings.listen)
+            except (CannotListenError, OSError) as error:
+                reason = getattr(error, "socketError", None) or error
+                problems.add(("listen",), f"cannot listen on {settings.listen}: {reason}")
+        self._next = prepared
+        if problems:
+            self.discard()
+
+    def discard(self) -> None:
+        """The configuration that was prepared for is not taken."""
+        prepared, self._next = self._next, None
+        if prepared is not None:
+            if prepared.port is not None:
+                prepared.port.stop()
+            if prepared.access_log is not None:
+                prepared.access_log.stop(0)
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Take what was prepared, and forget metrics of what is gone."""
+        prepared, self._next = self._next, None
+        assert prepared is not None
+        old, self._settings = self._settings, prepared.settings
+        if prepared.swaps_log:
+            before, self._access_log = self._access_log, prepared.access_log
+            self._encode = encoder_of(prepared.settings.access_log)
+            if self._access_log is not None:
+                self._access_log.startService()
+            if before is not None:
+                before.stopService()
+        if old is None or old.listen != prepared.settings.listen:
+            before_port, self._port = self._port, prepared.port
+            if before_port is not None:
+                before_port.stop()
+            if prepared.port is not None:
+                prepared.port.resume_accepting()
+        if old is not None and old.log != prepared.settings.log:
+            self._log.configure(prepared.settings.log)
+        self._registry.retain_routes({route.name for route in snapshot.routes})
+        self._registry.retain_upstreams(set(snapshot.clusters))
+
+    def _bind(self, where: str) -> Listening:
+        host, port = parse_listen(where)
+        site = ScrapeSite(self._exposition, self._not_ready, self._reactor)
+        listening = listen(self._reactor, TcpPlace(host if host != "::" else "", port), site)
+        listening.pause_accepting()
+        return listening
+
+    def _not_ready(self) -> tuple[str, ...]:
+        return self._watched.not_ready if self._watched is not None else ("starting",)
+
+    def _count_connections(self) -> None:
+        if self._watched is None:
+            return
+        for cluster in self._watched.snapshot.clusters.values():
+            metrics = self._registry.upstream(cluster.name)
+            pools = [endpoint.pool for endpoint in cluster.endpoints]
+            metrics.idle.set(sum(pool.idle_count for pool in pools))
+            metrics.leased.set(sum(pool.leased for pool in pools))
+            metrics.queue.set(sum(pool.queued for pool in pools))
+
+    def reloaded(self, outcome: str) -> None:
+        """A reload ended: `ok` or `rejected`."""
+        self._registry.reloaded(outcome, self._wall())
+
+    def reopen(self) -> None:
+        """The access log was rotated away (SIGUSR1)."""
+        if self._access_log is not None:
+            self._access_log.reopen()
+
+    # The process's life.
+
+    def started(self, watched: Watched) -> None:
+        """The gateway serves: probes and scrapes may ask about it."""
+        self._watched = watched
+        self._pauses.start()
+        for service in self._services:
+            service.startService()
+
+    def stop(self) -> Deferred[Any]:
+        """Flush what is recorded, close everything."""
+        self._pauses.stop()
+        ending: list[Deferred[Any]] = [Deferred.fromCoroutine(_stopped(service)) for service in self._services]
+        if self._port is not None:
+            ending.append(self._port.stop())
+        if self._access_log is not None:
+            ending.append(self._access_log.stopService())
+        return DeferredList(ending, consumeErrors=True)
+
+
+class _Prepared:
+    """What the next configuration needs, open already."""
+
+    def __init__(self, settings: ObserveSettings) -> None:
+        self.settings = settings
+        self.access_log: AccessLog | None = None
+        self.swaps_log = False
+        self.port: Listening | None = None
+
+
+def _placed(settings: AccessLogSettings, base_dir: Path) -> AccessLogSettings:
+    """The settings with a path that does not depend on the process's folder."""
+    if settings.path in ("stdout", "stderr", "off"):
+        return settings
+    return settings.model_copy(update={"path": str(base_dir / settings.path)})
+
+
+async def _stopped(service: Service) -> None:
+    stopping = service.stopService()
+    if stopping is not None:
+        await stopping

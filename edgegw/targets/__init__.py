@@ -1,0 +1,9 @@
+"""Responders that finish an exchange.
+
+proxy.py     sends it to an upstream
+to_https.py  answers a plain HTTP listener's requests with the https address
+respond.py   a fixed answer
+redirect.py  an answer that leads elsewhere
+files.py     files of a folder; found in folder.py, asked for in conditions.py and ranges.py, streamed by filebody.py
+resource.py  any twisted.web IResource, through a channel in memory: webchannel.py
+"""
