@@ -13,6 +13,7 @@ from edgegw.cli.output import FORMATS, Output
 from edgegw.cli.table import GROUPS, VERBS
 from edgegw.cli.verbs import EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE, Call, CommandFailed, UsageProblem, Verb
 from edgegw.config.problems import ConfigError
+from edgegw.config.report import Format
 
 _INTERRUPTED = 130
 
@@ -78,7 +79,7 @@ def _run(verb: Verb, words: list[str], out: Output, environ: Mapping[str, str]) 
     return EXIT_PROBLEMS
 
 
-def _form(words: Sequence[str]) -> str:
+def _form(words: Sequence[str]) -> Format:
     """The form is known before the command line is: what is wrong with that is told in it, too."""
     for index, word in enumerate(words):
         if word == "--json":
@@ -86,7 +87,7 @@ def _form(words: Sequence[str]) -> str:
         name, mark, value = word.partition("=")
         if name == "--format":
             found = value if mark else words[index + 1] if index + 1 < len(words) else ""
-            return found if found in FORMATS else "text"
+            return next((form for form in FORMATS if form == found), "text")
     return "text"
 
 
@@ -105,7 +106,9 @@ def _help(words: Sequence[str], out: Output) -> int:
         for name in names:
             out.line(f"  {name:<{width}}  {VERBS[name].summary}")
     out.line()
-    out.line("First steps:  edgegw init, then edgegw run      Without a file:  edgegw proxy :8080 http://localhost:3000")
+    out.line(
+        "First steps:  edgegw init, then edgegw run      Without a file:  edgegw proxy :8080 http://localhost:3000"
+    )
     out.line("More:         edgegw VERB --help                Every key:       edgegw explain")
     return EXIT_OK
 

@@ -1,4 +1,4 @@
-"""Asks the gateway that runs, over its control socket (the protocol is described in `edgegw.gateway.control`). Blocking, no Twisted."""
+"""Asks the gateway that runs, over its control socket (`edgegw.gateway.control` describes the protocol). Blocking, no Twisted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def ask(
             connection.sendall(request)
             line = _line(connection)
         except TimeoutError:
-            raise CommandFailed(f"the gateway did not answer within {timeout_s:g} s ({path}); its log may say why") from None
+            raise CommandFailed(
+                f"the gateway did not answer within {timeout_s:g} s ({path}); its log may say why"
+            ) from None
         except OSError as error:
             raise CommandFailed(f"the connection to the gateway broke: {_reason(error)} ({path})") from None
     return _result(line, path)

@@ -33,11 +33,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument. names: `-c`, `--config`; or one word in capitals, which is a positional. more: what argparse wants to know."""
+    """One argument. names: `-c`, `--config`; or one word in capitals, which is a positional. more: what argparse wants to know.
+    destination: of a positional, if it is not its name in small letters.
+    """
 
     names: tuple[str, ...]
     help: str
     more: Mapping[str, Any] = field(default_factory=dict)
+    destination: str = ""
 
     @property
     def is_option(self) -> bool:
@@ -84,7 +87,8 @@ class Verb:
             more = dict(argument.more)
             if not argument.is_option:
                 more["metavar"] = argument.names[0]
-                parser.add_argument(argument.names[0].lower(), help=argument.help, **more)
+                destination = argument.destination or argument.names[0].lower()
+                parser.add_argument(destination, help=argument.help, **more)
             else:
                 parser.add_argument(*argument.names, help=argument.help, **more)
         options, unknown = parser.parse_known_args(words)
@@ -126,7 +130,7 @@ CONFIG = Argument(
     "the configuration, a file or a folder (default: ./edgegw.yaml, then $EDGEGW_CONFIG)",
     {"metavar": "FILE"},
 )
-CONFIG_WORD = Argument(("CONFIG",), "the same as --config", {"nargs": "?"})
+CONFIG_WORD = Argument(("CONFIG",), "the same as --config", {"nargs": "?"}, "config_word")
 STATE = Argument(("--state",), "the state folder (default: what the configuration says)", {"metavar": "DIR"})
 JSON = Argument(("--json",), "short for --format json", {"action": "store_true"})
 FORMAT = Argument(("--format",), "how to print (default: text)", {"choices": FORMATS})

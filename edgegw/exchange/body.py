@@ -26,12 +26,12 @@ class Body:
         length: declared size in bytes, None when unknown.
         source: told to start, pause, resume, cancel; None for a body that is made in memory.
 
-    `size` is the number of bytes that came so far.
+    `size` is the number of bytes that came so far, read or not.
     """
 
     __slots__ = (
-        "_chunks", "_full", "_paused", "_sink", "_started", "_waiting", "ended", "error", "length", "limit", "size",
-        "source", "trailers",
+        "_cancelled", "_chunks", "_full", "_paused", "_sink", "_started", "_waiting", "ended", "error", "length",
+        "limit", "size", "source", "trailers",
     )  # fmt: skip
 
     def __init__(self, length: int | None = None, source: BodySource | None = None) -> None:
@@ -48,6 +48,7 @@ class Body:
         self._full = False
         self._paused = False
         self._started = False
+        self._cancelled = False
 
     @classmethod
     def of(cls, data: bytes) -> Body:
@@ -63,7 +64,7 @@ class Body:
     # The producer's side.
 
     def write(self, data: bytes) -> None:
-        """Pass data on, or keep it until a sink is there."""
+        """Pass data on, or keep it until a sink is there. Data behind the end, or that nobody wants, are counted only."""
         self.size += len(data)
         if self.size > self.limit:
             self._overflow()
@@ -82,11 +83,13 @@ class Body:
                 self.source.pause()
 
     def _overflow(self) -> None:
-        source = self.source
+        self.limit = _UNLIMITED
         self._chunks = []
+        self._waiting = 0
+        live = self._live
         self.abort(_too_large())
-        if source is not None:
-            source.cancel()
+        if live and self.source is not None:
+            self.source.cancel()
 
     def end(self, trailers: tuple[Field, ...] = ()) -> None:
         """The last byte was written."""
@@ -112,14 +115,18 @@ class Body:
     # The consumer's side.
 
     @property
+    def _live(self) -> bool:
+        return not self.ended and self.error is None
+
+    @property
     def complete(self) -> bool:
         """Every byte is here already, waiting for a sink."""
         return self.ended and self._sink is None
 
     @property
     def empty(self) -> bool:
-        """There is nothing to read, and never will be."""
-        return self.ended and not self._chunks
+        """There is nothing to read, and never was."""
+        return self.ended and not self.size
 
     @property
     def started(self) -> bool:
@@ -148,55 +155,71 @@ class Body:
             self.limit = limit
 
     def attach(self, sink: BodySink) -> None:
-        """Let everything flow into the sink, what waits first. A body has one reader in its life."""
-        if self.empty:
-            sink.end(self.trailers)
-            return
+        """Let everything flow into the sink, what waits first. A body has one reader in its life.
+
+        Raises:
+            RuntimeError: it had one already.
+        """
         if self._started:
             raise RuntimeError("a body can be read once")
+        if self._cancelled:
+            sink.abort(self.error or _not_wanted())
+            return
+        if self.empty:
+            # Not marked as read: the shared `EMPTY` has many readers.
+            sink.end(self.trailers)
+            return
         self._started = True
-        finished = self.ended or self.error is not None
         source = self.source
-        if not finished:
+        if source is not None and self._live:
+            source.start()
+        # The sink is told of first when all that waits is with it: its own doings may bring more meanwhile.
+        while self._chunks and not self._cancelled:
+            sink.write(self.take_ready())
+        if self._cancelled:
+            return
+        if self.error is not None:
+            sink.abort(self.error)
+        elif self.ended:
+            sink.end(self.trailers)
+        else:
             self._sink = sink
-            if source is not None:
-                source.start()
-        was_full = self._full
-        self._full = False
-        data = self.take_ready()
-        if data:
-            sink.write(data)
-        if finished:
-            if self.error is not None:
-                sink.abort(self.error)
-            else:
-                sink.end(self.trailers)
-        elif was_full and not self._paused and source is not None and self._sink is not None:
-            source.resume()
+            if self._full:
+                self._full = False
+                if not self._paused and source is not None:
+                    source.resume()
+
+    def hand_on(self, sink: BodySink) -> None:
+        """The reader steps aside: what comes from now on goes to this sink directly."""
+        if self._sink is not None:
+            self._sink = sink
 
     def pause(self) -> None:
         """The sink's peer is slow."""
-        if not self._paused:
+        if not self._paused and self._live:
             self._paused = True
-            if self.source is not None and not self.ended and not self._full:
+            if self.source is not None and not self._full:
                 self.source.pause()
 
     def resume(self) -> None:
         """The sink's peer reads again."""
-        if self._paused:
+        if self._paused and self._live:
             self._paused = False
-            if self.source is not None and not self.ended and not self._full:
+            if self.source is not None and not self._full:
                 self.source.resume()
 
     def cancel(self) -> None:
         """Nobody will read the rest; the sink, if any, hears nothing more."""
+        if self.empty:
+            return
+        self._cancelled = True
         self._sink = None
         self._chunks = []
-        if self.ended or self.error is not None:
-            return
-        self.error = GatewayError(499, "body_cancelled", phase=Phase.BODY, side=Side.GATEWAY)
-        if self.source is not None:
-            self.source.cancel()
+        self._waiting = 0
+        if self._live:
+            self.error = _not_wanted()
+            if self.source is not None:
+                self.source.cancel()
 
     async def read(self, limit: int) -> bytes:
         """The whole body, for those whose contract buffers it.
@@ -240,6 +263,10 @@ class _Collector:
     def abort(self, error: GatewayError) -> None:
         if not self.done.called:
             self.done.errback(error)
+
+
+def _not_wanted() -> GatewayError:
+    return GatewayError(499, "body_cancelled", phase=Phase.BODY, side=Side.GATEWAY)
 
 
 def _too_large() -> GatewayError:

@@ -20,10 +20,11 @@ class Drive(Generic[T]):
 
     Args:
         coroutine: what to run; it may finish inside `start`.
-        done: gets the result. failed: gets the exception. Exactly one of them is called, once, unless the drive is cancelled first.
+        done: gets the result. failed: gets the exception, of whatever kind. Exactly one of them is called, once, unless the drive
+            is cancelled first. Neither may raise.
     """
 
-    __slots__ = ("_coroutine", "_done", "_failed", "_instead", "_waiting")
+    __slots__ = ("_coroutine", "_disturbed", "_done", "_failed", "_instead", "_waiting")
 
     def __init__(
         self, coroutine: Coroutine[Any, Any, T], done: Callable[[T], None], failed: Callable[[BaseException], None]
@@ -33,24 +34,33 @@ class Drive(Generic[T]):
         self._failed = failed
         self._waiting: Deferred[Any] | None = None
         self._instead: BaseException | None = None
+        self._disturbed = False
 
     def start(self) -> None:
         """Run to the first Deferred that has no result yet."""
         self._advance(None)
 
-    def cancel(self) -> None:
-        """Cancel what the coroutine waits for (it sees `CancelledError` or what the canceller makes of it); nobody is told the result."""
-        self._done = self._failed = _ignore
-        waiting = self._waiting
-        if waiting is not None:
-            waiting.cancel()
+    def cancel(self, late: Callable[[T], None] | None = None) -> None:
+        """Cancel what the coroutine waits for, or will wait for next: it sees `CancelledError` or what the canceller makes of it.
+
+        Args:
+            late: gets the result of a coroutine that goes on to have one all the same; its error is told to nobody.
+        """
+        self._done = late or _ignore
+        self._failed = _ignore
+        self._disturb()
 
     def interrupt(self, error: BaseException) -> None:
-        """Cancel what the coroutine waits for and raise this error in its place; the drive goes on from there."""
+        """Cancel what the coroutine waits for, or will wait for next, and raise this error in its place; the drive goes on from there."""
+        self._instead = error
+        self._disturb()
+
+    def _disturb(self) -> None:
         waiting = self._waiting
         if waiting is not None:
-            self._instead = error
             waiting.cancel()
+        else:
+            self._disturbed = True
 
     def _advance(self, result: Any) -> None:
         self._waiting = None
@@ -64,17 +74,25 @@ class Drive(Generic[T]):
                 else:
                     waiting = coroutine.send(result)
             except StopIteration as stop:
-                self._done(stop.value)
-                return
-            except Exception as error:
+                finished = stop.value
+                break
+            except BaseException as error:
+                # Also what is no Exception: the exchange must end, and the process live on.
                 self._failed(error)
                 return
-            if not isinstance(waiting, Deferred):
-                result = Failure(TypeError(f"a responder awaited {waiting!r}; wrap asyncio objects with edgegw.runtime.bridge"))
-                continue
-            self._waiting = waiting
-            waiting.addBoth(self._advance)
-            return
+            if isinstance(waiting, Deferred):
+                self._wait(waiting)
+                return
+            result = Failure(TypeError(f"a responder awaited {waiting!r}; wrap asyncio objects with edgegw.runtime.bridge"))
+        self._done(finished)
+
+    def _wait(self, waiting: Deferred[Any]) -> None:
+        self._waiting = waiting
+        waiting.addBoth(self._advance)
+        if self._disturbed and self._waiting is waiting:
+            # Told once: what the coroutine awaits while it cleans up is its own affair.
+            self._disturbed = False
+            waiting.cancel()
 
 
 def _ignore(_: object) -> None:

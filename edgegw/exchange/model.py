@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.logger import Logger
+
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import EMPTY, Body
 from edgegw.wire.events import RequestHead, ResponseHead
 from edgegw.wire.headers import Headers
+
+_log = Logger("edgegw.exchange.model")
 
 
 class Request:
@@ -194,13 +198,19 @@ class Exchange:
             self._on_end.append(callback)
 
     def end(self, outcome: Outcome) -> None:
-        """Fire every `on_end` callback, latest first; later calls do nothing. For the connection that carries the exchange."""
+        """Fire every `on_end` callback, latest first; later calls do nothing. For the connection that carries the exchange.
+
+        One that fails is logged and keeps none of the others from being called.
+        """
         if self.outcome is not None:
             return
         self.outcome = outcome
         callbacks, self._on_end = self._on_end, []
         for callback in reversed(callbacks):
-            callback(self, outcome)
+            try:
+                callback(self, outcome)
+            except Exception:
+                _log.failure("an on_end callback of request {request_id} failed", request_id=self.id)
 
     def informational(self, head: ResponseHead) -> None:
         """Forward a 1xx head to the downstream peer."""

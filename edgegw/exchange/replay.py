@@ -11,7 +11,8 @@ from edgegw.wire.headers import Field
 class Replay:
     """Reads a body once and feeds it to one sink after another, each from the first byte on, while at most `limit` bytes went by.
 
-    The sink of an attempt that failed is left behind by the next `attach`.
+    The sink of an attempt that failed is left behind by `detach`; until the next `attach` the body rests. Past the limit there can
+    be no other attempt, so the copy is dropped and the body flows into the sink without a detour.
     """
 
     def __init__(self, body: Body, limit: int) -> None:
@@ -30,8 +31,14 @@ class Replay:
         return self._kept is not None and self._error is None
 
     def attach(self, sink: BodySink) -> None:
-        """Send all that was read to the sink, then what is still to come."""
-        for chunk in self._kept or ():
+        """Send all that was read to the sink, then what is still to come.
+
+        Raises:
+            RuntimeError: the beginning is not here any more.
+        """
+        if self._kept is None:
+            raise RuntimeError(f"the beginning of the body is gone: {self!r}")
+        for chunk in self._kept:
             sink.write(chunk)
         if self._error is not None:
             sink.abort(self._error)
@@ -39,13 +46,19 @@ class Replay:
             sink.end(self._ended)
         else:
             self._sink = sink
-            if not self._reading:
+            if self._reading:
+                # Paused since the last sink left, by it or by `detach`.
+                self._body.resume()
+            else:
                 self._reading = True
                 self._body.attach(self)
 
     def detach(self) -> None:
         """The attempt is over; keep what comes, for the next one."""
-        self._sink = None
+        if self._sink is not None:
+            self._sink = None
+            self._body.hand_on(self)
+            self._body.pause()
 
     def pause(self) -> None:
         """The sink's peer is slow."""
@@ -63,14 +76,17 @@ class Replay:
 
     def write(self, data: bytes) -> None:
         """Body data, from the body."""
+        sink, kept = self._sink, self._kept
         self._size += len(data)
-        if self._kept is not None:
-            if self._size > self._limit:
-                self._kept = None
+        if kept is not None:
+            # Between two sinks everything is kept: that is what was on its way when the body was paused.
+            if self._size <= self._limit or sink is None:
+                kept.append(data)
             else:
-                self._kept.append(data)
-        if self._sink is not None:
-            self._sink.write(data)
+                self._kept = None
+                self._body.hand_on(sink)
+        if sink is not None:
+            sink.write(data)
 
     def end(self, trailers: tuple[Field, ...]) -> None:
         """The body's end, from the body."""

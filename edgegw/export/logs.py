@@ -84,7 +84,7 @@ class ApplicationLog:
         self._write = write
         self._timestamps = Timestamps(wall)
         self._repetition = Repetition(clock)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.configure(settings)
 
     def configure(self, settings: LogSettings) -> None:
@@ -120,16 +120,25 @@ class ApplicationLog:
 
 def _key(event: LogEvent, level: str, namespace: str) -> tuple[str, ...]:
     """Events of the same kind: the same text before its values are put in, and the same type of failure."""
-    failure = event.get("log_failure")
-    kind = getattr(failure.type, "__name__", "") if isinstance(failure, Failure) else ""
+    failure = _failure(event)
+    kind = getattr(failure.type, "__name__", "") if failure is not None else ""
     # Events of the old twisted.python.log all have the same format, and their text in `log_text`.
     return (level, namespace, str(event.get("log_text") or event.get("log_format") or "")[:200], kind)
 
 
+def _failure(event: LogEvent) -> Failure | None:
+    # `failure` is what the old twisted.python.log.err says.
+    failure = event.get("log_failure") or event.get("failure")
+    return failure if isinstance(failure, Failure) else None
+
+
 def _message(event: LogEvent) -> str:
-    text = formatEvent(event)
-    if not text and isinstance(event.get("log_failure"), Failure):
-        text = event["log_failure"].getErrorMessage()
+    failure = _failure(event)
+    if failure is not None and "log_failure" not in event:
+        # Its text is the whole traceback, which is shown apart.
+        text = str(event.get("why") or "unhandled error")
+    else:
+        text = formatEvent(event) or (failure.getErrorMessage() if failure is not None else "")
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "..."
 
 
@@ -146,8 +155,8 @@ def _json(event: LogEvent, now: str, level: str, namespace: str, held: int) -> b
             record[key] = value if isinstance(value, int | float | bool | None) else str(value)[:_MAX_EXTRA]
     if held:
         record["held_back"] = held
-    failure = event.get("log_failure")
-    if isinstance(failure, Failure):
+    failure = _failure(event)
+    if failure is not None:
         record["exception"] = {
             "type": getattr(failure.type, "__name__", str(failure.type)),
             "message": failure.getErrorMessage()[:MAX_MESSAGE],
@@ -166,8 +175,8 @@ _LEGACY = frozenset({"message", "time", "isError", "system", "format", "why", "f
 def _console(event: LogEvent, now: str, level: str, namespace: str, held: int) -> bytes:
     more = f" ({held} more like this were held back)" if held else ""
     line = f"{now[11:-1]} {level:<8} {visible(namespace)}: {visible(_message(event))}{more}\n"
-    failure = event.get("log_failure")
-    if isinstance(failure, Failure):
+    failure = _failure(event)
+    if failure is not None:
         line += "".join(f"    {visible(each)}\n" for each in _traceback(failure).splitlines())
     return line.encode("utf-8", "backslashreplace")
 

@@ -102,7 +102,15 @@ def _samples(family: Family[Any]) -> Iterator[Sample]:
                 yield Sample(f"{spec.name}_count", labels, counts[-1])
                 yield Sample(f"{spec.name}_sum", labels, total)
             case Counter() | Gauge():
-                yield Sample(spec.name, labels, cell.value)
+                yield Sample(spec.name, labels, _value(cell))
+
+
+def _value(cell: Counter | Gauge) -> float:
+    try:
+        return cell.value
+    except Exception:
+        # A gauge asks somebody who may be gone; that must not hide all others.
+        return float("nan")
 
 
 class Exposition:

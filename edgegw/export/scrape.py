@@ -11,8 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
-from twisted.internet.interfaces import IAddress, IDelayedCall, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,7 +20,6 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from edgegw.export.prometheus import Exposed, Exposition
-from edgegw.export.settings import parse_listen
 
 LIFETIME_S = 10.0
 MAX_CONNECTIONS = 64
@@ -132,7 +130,7 @@ class _ScrapeChannel(HTTPChannel):
 
 
 class ScrapeSite(Site):
-    """The site: a factory for an `IStreamServerEndpoint`.
+    """The site, as a factory for connections.
 
     Args:
         reactor: for deadlines. ready: asked at each `/readyz`.
@@ -160,15 +158,3 @@ class ScrapeSite(Site):
 
     def __repr__(self) -> str:
         return f"<ScrapeSite {self.open} connections>"
-
-
-def scrape_endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:
-    """Where the site listens: `address:port`, an empty address is all of them.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    address, port = parse_listen(listen)
-    kind = TCP6ServerEndpoint if ":" in address else TCP4ServerEndpoint
-    endpoint: IStreamServerEndpoint = kind(reactor, port, interface=address)
-    return endpoint

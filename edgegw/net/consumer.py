@@ -7,6 +7,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IProducer
 
+from edgegw.net.turn import turn_of
+
 HIGH_WATER = 64 * 1024
 """Unsent bytes above which a producer is paused; it is resumed at a quarter of that."""
 
@@ -18,14 +20,17 @@ class LoopConsumer(asyncio.Protocol):
     in the turn after each of its writes, while there is room.
     """
 
-    # Attributes, not methods: on the instance these are the loop transport's own bound methods.
+    # Attributes, not methods: they change with the state of the connection, so that none has to be asked on the way.
     write: Callable[[bytes], None]
     writeSequence: Callable[[Iterable[bytes]], None]
+    send: Callable[[bytes], None]
 
     _wire: asyncio.Transport
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._turn = turn_of(loop)
+        self.gathered = 0
         self._producer: Any = None
         self._pulling = self._asking = self._congested = self._producer_paused = False
         self.connected = self.disconnecting = False
@@ -84,11 +89,25 @@ class LoopConsumer(asyncio.Protocol):
     # The inside.
 
     def _start_writing(self) -> None:
-        self.write = self._wire.write
-        self.writeSequence = self._wire.writelines
+        self.send = self._wire.write
+        self.write = self._gather
+        self.writeSequence = self._gather_all
 
     def _stop_writing(self) -> None:
-        self.write = self.writeSequence = self._drop
+        self.write = self.writeSequence = self.send = self._drop
+
+    def _gather(self, data: bytes) -> None:
+        turn = self._turn
+        if not turn.waiting:
+            turn.begin()
+        turn.waiting.append((self, data))
+        self.gathered += len(data)
+        if self.gathered > HIGH_WATER:
+            # A producer that writes on and on within one turn is to hear that the buffer is full.
+            turn.flush()
+
+    def _gather_all(self, chunks: Iterable[bytes]) -> None:
+        self._gather(b"".join(chunks))
 
     def _drop(self, data: object) -> None:
         self.dropped_writes += 1
@@ -99,6 +118,7 @@ class LoopConsumer(asyncio.Protocol):
     def _start_pulling(self) -> None:
         self._pulling = True
         if self._can_write():
+            self._turn.flush()
             self.write = self._write_pulled
             self.writeSequence = self._write_all_pulled
         self._producer.resumeProducing()

@@ -1,11 +1,10 @@
 """The loop's own transports, worn by Twisted protocols.
 
 `LoopTransport` is an `asyncio.Protocol` below and a Twisted transport above (`ITCPTransport`, `IConsumer`,
-`IPushProducer`). Nothing of it stands in the path of the bytes: `write` is the loop transport's bound method, and what
-the loop calls with a chunk is the protocol's bound `dataReceived`. What can be seen from a protocol is what Twisted's
-stock TCP transport shows; tests/net/test_transport.py runs each behaviour on both. The differences that are meant:
+`IPushProducer`). What the loop calls with a chunk is the protocol's bound `dataReceived`; what is written is gathered
+and sent at the end of the turn (`edgegw.net.turn`). What can be seen from a protocol is what Twisted's stock TCP
+transport shows; tests/net/test_transport.py runs each behaviour on both. The differences that are meant:
 
-- `write` sends at once instead of in the next turn of the loop.
 - Writes after `loseConnection`, `loseWriteConnection` or the loss are dropped and counted (`dropped_writes`). Stock
   drops those after the loss only.
 - `loseConnection` waits for any registered producer, as ITransport says; stock waits for a paused or a pull one only.
@@ -200,6 +199,7 @@ class LoopTransport(LoopConsumer):
         if not self.connected or self.disconnecting or self._write_closed:
             return
         self._write_closed = True
+        self._turn.flush()
         self._stop_writing()
         self._wire.write_eof()
         if self._wire.get_write_buffer_size():
@@ -321,6 +321,7 @@ class LoopTransport(LoopConsumer):
         return self.connected and not self._write_closed and not self._aborted and self._cause is None
 
     def _close(self) -> None:
+        self._turn.flush()
         self._stop_writing()
         _cleanly(self._wire.close)
 

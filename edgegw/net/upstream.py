@@ -1,13 +1,13 @@
 """Sends one exchange after another on one upstream connection, HTTP/1.1.
 
 The connection is the sink of the request's body and the source of the response's; backpressure on either side reaches the other
-through `Body`. What it owes its owner (the pool) are two calls: `idle` when it may carry the next exchange, `closed` once at its end.
+through `Body`. What it owes its owner (the pool) are two calls: `idle` when it may carry the next exchange, `closed` once, in the
+moment when it can carry none any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol as Contract
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -18,69 +18,20 @@ from zope.interface import implementer
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
-from edgegw.exchange.interfaces import BodySink
 from edgegw.exchange.model import Response
+from edgegw.net.call import Call, Owner
+from edgegw.net.tls_transport import TlsError
 from edgegw.runtime.wheel import Wheel
+from edgegw.wire.connection import hop_by_hop
 from edgegw.wire.events import UNTIL_CLOSE, End, Event, ResponseHead, Violation
 from edgegw.wire.headers import Field
 from edgegw.wire.http1 import Http1Limits, ResponseCodec
 from edgegw.wire.http1_encode import encode_chunk, encode_last_chunk, encode_request_head
 
+__all__ = ["Call", "Http1Upstream", "Owner"]
 
-class Owner(Contract):
-    """Who lends the connection out."""
-
-    def idle(self, connection: Http1Upstream) -> None:
-        """The exchange is over and the connection may carry another."""
-
-    def closed(self, connection: Http1Upstream) -> None:
-        """The connection is gone, whatever state it was in."""
-
-
-class Upload(Contract):
-    """A request body as the connection reads it: `Body` or `Replay`."""
-
-    def attach(self, sink: BodySink) -> None:
-        """Feed the sink."""
-
-    def pause(self) -> None:
-        """The upstream peer is slow."""
-
-    def resume(self) -> None:
-        """The upstream peer reads again."""
-
-    def cancel(self) -> None:
-        """The upstream peer wants no more."""
-
-
-class Call:
-    """One request on its way to an endpoint.
-
-    method, target: as sent. fields: header triples as sent, framing included. body: what follows, or None. chunked: how it is
-    framed. head_timeout_s, idle_timeout_s: until the response's head, and between its bytes. informational: gets 1xx heads.
-    """
-
-    __slots__ = ("body", "chunked", "fields", "head_timeout_s", "idle_timeout_s", "informational", "method", "target")
-
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        fields: list[Field],
-        body: Upload | None,
-        chunked: bool,
-        head_timeout_s: float,
-        idle_timeout_s: float,
-        informational: Callable[[ResponseHead], None],
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.fields = fields
-        self.body = body
-        self.chunked = chunked
-        self.head_timeout_s = head_timeout_s
-        self.idle_timeout_s = idle_timeout_s
-        self.informational = informational
+LINGER_S = 2.0
+"""How long the end of an idle connection may take before it is cut."""
 
 
 @implementer(IPushProducer)
@@ -91,6 +42,8 @@ class Http1Upstream(Protocol):
         wheel: for its deadlines. limits: of the response codec.
     """
 
+    transport: Any
+
     def __init__(self, wheel: Wheel, limits: Http1Limits) -> None:
         self._codec = ResponseCodec(limits)
         self._deadline = wheel.deadline(self._expired)
@@ -98,9 +51,12 @@ class Http1Upstream(Protocol):
         self._answer: Deferred[Response] | None = None
         self._body: Body | None = None
         self._head = b""
+        self._left = 0
         self._sending = False
+        self._blocked = False
         self._paused = False
         self._received = False
+        self._closing = False
         self.owner: Owner | None = None
         self.served = 0
         self.lost = False
@@ -108,30 +64,49 @@ class Http1Upstream(Protocol):
     # The connection's life.
 
     def connectionMade(self) -> None:
-        """Twisted: connected (and, below TLS, encrypted)."""
-        assert self.transport is not None
+        """Twisted: connected (and, below TLS, about to shake hands)."""
         self.transport.registerProducer(self, True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: gone. Ends what it carried, in the way its framing allows."""
         self.lost = True
+        self._leave()
         self._deadline.drop()
-        if self._call is not None:
-            self._deliver(self._codec.receive_eof())
-        if self._call is not None:
-            name = "upstream_closed" if reason.check(ConnectionDone) else "upstream_reset"
-            name = name if self._body is None else "upstream_aborted"
+        clean = reason.check(ConnectionDone) is not None
+        if clean and self._body is not None:
+            # Only an orderly end can be that of a body without a length; a reset tore it.
+            ended = self._codec.receive_eof()
+            if ended and ended[0].__class__ is End:
+                self._deliver(ended)
+        if self._body is not None:
+            self._fail(502, "upstream_aborted", reason.getErrorMessage())
+        elif self._call is not None:
+            name = "upstream_closed" if clean else "upstream_tls" if reason.check(TlsError) else "upstream_reset"
             retry = Retry.NEVER if self._received else Retry.IF_IDEMPOTENT
             self._fail(502, name, reason.getErrorMessage(), retry)
-        if self.owner is not None:
-            self.owner.closed(self)
+
+    def _leave(self) -> None:
+        """It can carry no further exchange: its owner forgets it now, not when the loop gets round to closing it."""
+        self._closing = True
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.closed(self)
 
     def close(self) -> None:
-        """End the connection; nothing it carried is waited for."""
+        """Cut the connection; nothing it carries is waited for."""
+        self._leave()
         self._deadline.drop()
         if self.transport is not None and not self.lost:
             self.transport.unregisterProducer()
             self.transport.abortConnection()
+
+    def retire(self) -> None:
+        """End the connection, which carries nothing: in an orderly way, because a reset looks like a fault to the upstream."""
+        self._leave()
+        if self.transport is not None and not self.lost:
+            self._deadline.set(LINGER_S)
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
 
     @property
     def busy(self) -> bool:
@@ -149,19 +124,29 @@ class Http1Upstream(Protocol):
 
         Returns:
             fires with the response when its head is here, its body still flowing; fails with `GatewayError`.
+
+        Raises:
+            GatewayError: 500 `unsafe_head`; nothing was sent then, and the connection is free again.
         """
-        assert self.transport is not None and self._call is None
+        assert self._call is None
+        try:
+            head = encode_request_head(call.method, call.target, call.fields)
+        except GatewayError:
+            if self.owner is not None:
+                self.owner.idle(self)
+            raise
+        self._codec.expect(call.method)
         self._call = call
         self.served += 1
         self._received = False
-        self._codec.expect(call.method)
-        self._answer = answer = Deferred(self._cancelled)
-        head = encode_request_head(call.method, call.target, call.fields)
+        answer: Deferred[Response] = Deferred(self._cancelled)
+        self._answer = answer
         self._deadline.set(call.head_timeout_s)
         if call.body is None:
             self.transport.write(head)
             return answer
         self._sending = True
+        self._left = call.length or 0
         self._head = head
         call.body.attach(self)
         if self._head and self._call is call:
@@ -172,44 +157,57 @@ class Http1Upstream(Protocol):
     def write(self, data: bytes) -> None:
         """Request body data; the first of it leaves together with the head."""
         call = self._call
-        if call is None or not self._sending or self.transport is None:
+        if call is None or not self._sending:
             return
-        if call.chunked:
+        if call.length is None:
             data = encode_chunk(data)
+        else:
+            self._left -= len(data)
+            if self._left < 0:
+                self._mismatch()
+                return
         if self._head:
             data = self._head + data
             self._head = b""
         self.transport.write(data)
-        if self._body is None:
-            self._deadline.set(call.head_timeout_s)
+        self._deadline.set(call.head_timeout_s if self._body is None else call.idle_timeout_s)
 
     def end(self, trailers: tuple[Field, ...]) -> None:
         """The request's body is complete."""
         call = self._call
-        if call is None or not self._sending or self.transport is None:
+        if call is None or not self._sending:
+            return
+        if self._left:
+            self._mismatch()
             return
         self._sending = False
-        last = encode_last_chunk(trailers) if call.chunked else b""
+        last = encode_last_chunk(trailers) if call.length is None else b""
         if self._head or last:
             self.transport.write(self._head + last)
             self._head = b""
+        if self._body is None:
+            self._deadline.set(call.head_timeout_s)
 
     def abort(self, error: GatewayError) -> None:
         """The request's body broke off: the upstream peer must not take it for complete."""
-        if self._call is None or not self._sending:
-            return
-        self._sending = False
-        self._finish(error)
-        self.close()
+        if self._sending:
+            self._sending = False
+            self._finish(error)
+
+    def _mismatch(self) -> None:
+        """What somebody put in place of the body is not as long as the head says; the next request would be read out of it."""
+        self._finish(GatewayError(500, "request_length_mismatch", phase=Phase.SEND))
 
     def pauseProducing(self) -> None:
         """Twisted: the upstream peer reads slowly."""
-        if self._call is not None and self._sending and self._call.body is not None:
+        self._blocked = True
+        if self._sending and self._call is not None and self._call.body is not None:
             self._call.body.pause()
 
     def resumeProducing(self) -> None:
         """Twisted: it reads again."""
-        if self._call is not None and self._sending and self._call.body is not None:
+        self._blocked = False
+        if self._sending and self._call is not None and self._call.body is not None:
             self._call.body.resume()
 
     def stopProducing(self) -> None:
@@ -219,41 +217,49 @@ class Http1Upstream(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came."""
+        call, body = self._call, self._body
+        if call is None:
+            # Nobody asked: whatever this is, the next exchange must not take it for its answer.
+            self.close()
+            return
         self._received = True
-        if self._body is not None and self._call is not None:
-            self._deadline.set(self._call.idle_timeout_s)
-        self._deliver(self._codec.receive(data))
+        events = self._codec.receive(data)
+        if body is not None:
+            self._deadline.set(call.idle_timeout_s)
+            if len(events) == 1 and events[0].__class__ is bytes:
+                body.write(events[0])
+                return
+        self._deliver(events)
 
     def _deliver(self, events: list[Event]) -> None:
-        body = self._body
         response: Response | None = None
         answer: Deferred[Response] | None = None
-        finished = False
         for event in events:
+            call = self._call
+            if call is None:
+                break
             kind = event.__class__
             if kind is bytes:
-                assert body is not None
-                body.write(event)  # type: ignore[arg-type]
+                if self._body is not None:
+                    self._body.write(event)  # type: ignore[arg-type]
             elif kind is End:
-                finished = self._complete(event.trailers)  # type: ignore[union-attr]
-            elif kind is Violation:
-                finished = False
-                self._violated(event)  # type: ignore[arg-type]
+                self._complete(call, event.trailers)  # type: ignore[union-attr]
                 break
-            elif self._call is not None:
-                response = self._begin(event, self._call)  # type: ignore[arg-type]
+            elif kind is Violation:
+                self._fail(502, event.reason, event.detail)  # type: ignore[union-attr, arg-type]
+                break
+            else:
+                response = self._begin(event, call)  # type: ignore[arg-type]
                 if response is not None:
-                    body = response.body
                     answer, self._answer = self._answer, None
-        # Back to the pool before the answer is told: what follows may need a connection at once.
-        if finished and self.owner is not None:
-            self.owner.idle(self)
+        # With everything of its body that came along, so that they leave together.
         if response is not None and answer is not None:
             answer.callback(response)
 
     def _begin(self, head: ResponseHead, call: Call) -> Response | None:
         if head.status < 200:
             if head.status != 100:
+                head.headers.remove_all(hop_by_hop(head.headers))
                 call.informational(head)
             return None
         length = head.length
@@ -261,30 +267,27 @@ class Http1Upstream(Protocol):
         self._deadline.set(call.idle_timeout_s)
         return Response(head.status, head.headers, body, reason=head.reason)
 
-    def _complete(self, trailers: tuple[Field, ...]) -> bool:
-        """The response is whole. Returns whether the connection may carry another exchange."""
-        body, call = self._body, self._call
-        if body is None or call is None:
-            return False
+    def _complete(self, call: Call, trailers: tuple[Field, ...]) -> None:
+        """The response is whole. Back to the owner before anybody is told: what follows may need a connection at once."""
+        body = self._body
         upload = call.body if self._sending else None
-        reusable = self._codec.reusable and upload is None and not self.lost
         self._call = self._body = None
         self._sending = False
         if self._paused:
             self._paused = False
-            if reusable and self.transport is not None:
-                self.transport.resumeProducing()
-        if not reusable:
+            self.transport.resumeProducing()
+        if upload is not None or self._blocked:
             self.close()
-        body.end(trailers)
+        elif self.lost or not self._codec.reusable:
+            self.retire()
+        elif self.owner is not None:
+            self.owner.idle(self)
+        if call.ended is not None:
+            call.ended()
+        if body is not None:
+            body.end(trailers)
         if upload is not None:
             upload.cancel()
-        return reusable
-
-    def _violated(self, violation: Violation) -> None:
-        if self._call is not None:
-            self._fail(502, violation.reason, violation.detail)
-        self.close()
 
     # Endings.
 
@@ -293,11 +296,13 @@ class Http1Upstream(Protocol):
         self._finish(GatewayError(status, reason, side=Side.UPSTREAM, phase=phase, retry=retry, detail=detail))
 
     def _finish(self, error: GatewayError) -> None:
-        """Tell whoever waits: the caller before the head, the body's reader after it."""
+        """Cut the connection, then tell whoever waits: the caller before the head, the body's reader after it."""
         call, body, answer = self._call, self._body, self._answer
         self._call = self._body = self._answer = None
         upload = call.body if call is not None and self._sending else None
         self._sending = False
+        self._head = b""
+        self.close()
         if body is not None:
             body.abort(error)
         if answer is not None:
@@ -306,17 +311,21 @@ class Http1Upstream(Protocol):
             upload.cancel()
 
     def _expired(self) -> None:
-        call = self._call
-        if call is None:
+        call, body = self._call, self._body
+        if self._closing:
             self.close()
-        elif self._body is None:
-            self._fail(504, "upstream_head_timeout", f"no response head within {call.head_timeout_s:g} s")
-            self.close()
-        elif self._paused:
+        elif call is None:
+            self.retire()
+        elif body is None:
+            if self._sending and not self._blocked:
+                # The request is not complete; the pace of its sender is the downstream side's to judge.
+                self._deadline.set(call.head_timeout_s)
+            else:
+                self._fail(504, "upstream_head_timeout", f"no response head within {call.head_timeout_s:g} s")
+        elif self._paused and body.started:
             self._deadline.set(call.idle_timeout_s)
         else:
             self._fail(504, "upstream_idle_timeout", f"no response data for {call.idle_timeout_s:g} s")
-            self.close()
 
     def _cancelled(self, _: Deferred[Response]) -> None:
         """The exchange is torn; what the endpoint does for it is not wanted any more."""
@@ -336,18 +345,23 @@ class Http1Upstream(Protocol):
         """The response's reader goes on."""
         if self._paused and self.transport is not None:
             self._paused = False
+            if self._call is not None:
+                self._deadline.set(self._call.idle_timeout_s)
             self.transport.resumeProducing()
 
     def cancel(self) -> None:
         """Nobody reads the response any more."""
         call = self._call
-        upload = call.body if call is not None and self._sending else None
+        if call is None:
+            return
+        upload = call.body if self._sending else None
         self._call = self._body = None
         self._sending = False
+        self._head = b""
         self.close()
         if upload is not None:
             upload.cancel()
 
     def __repr__(self) -> str:
-        state = "lost" if self.lost else "busy" if self._call else "idle"
+        state = "lost" if self.lost else "closing" if self._closing else "busy" if self._call else "idle"
         return f"<Http1Upstream {state} served={self.served}>"

@@ -167,7 +167,7 @@ class RouteMetrics:
         gauge._value += 1
 
     def record(self, method: str, status: int, duration_s: float, bytes_in: int, bytes_out: int) -> None:
-        """An exchange that had begun has ended.
+        """An exchange has ended. Those that found no route are recorded without having begun.
 
         Args:
             status: 100-599, 499 when nothing was sent. bytes_in, bytes_out: body bytes.
@@ -175,8 +175,8 @@ class RouteMetrics:
         gauge = self._in_flight
         if gauge is None:
             gauge = self._bind()
-            gauge._value += 1
-        gauge._value -= 1
+        if gauge._value:
+            gauge._value -= 1
         counter = self._codes.get((method, status))
         if counter is None:
             counter = self._counter(method, status)

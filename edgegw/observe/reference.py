@@ -1,16 +1,18 @@
-"""The metrics page of the docs, from the table of metrics."""
+"""The pages of the docs on metrics and access records, from the tables of both."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from edgegw.observe.cells import DEFAULT_LIMIT, MetricSpec
+from edgegw.observe.records import FIELDS
 from edgegw.observe.table import METRICS
 
 _HEAD = """\
 # Metrics
 
-<!-- Generated from edgegw/observe/table.py by `python -m edgegw.observe.reference`; do not edit. -->
+<!-- Generated from edgegw/observe/table.py by `python -m edgegw.observe.reference metrics`; do not edit. -->
 
 `observe.listen` opens a read-only address that answers `GET /metrics` in the Prometheus text format, or in OpenMetrics when the
 `Accept` header asks for it.
@@ -43,5 +45,30 @@ def _buckets(spec: MetricSpec) -> str:
     return f"- `{spec.name}` ({spec.unit}): {', '.join(f'{bound:.12g}' for bound in spec.buckets)}\n"
 
 
+_RECORD_HEAD = """\
+# Access log
+
+<!-- Generated from edgegw/observe/records.py by `python -m edgegw.observe.reference access-log`; do not edit. -->
+
+`observe.access_log` writes one line per exchange, rejected heads included: `{path: stdout|stderr|off|FILE, format: json|console}`.
+A file is made with mode 0640, appended to, and reopened on SIGUSR1.
+
+Lines gather in memory and are written by a thread every 100 ms. At most 10,000 lines or 16 MiB wait; what comes when a disk or a
+pipe cannot follow is dropped and counted in `edgegw_access_log_dropped_total`.
+
+No value can forge a line: control characters are escaped. The values of query parameters that look like secrets (`token`, `code`,
+`password`, `api_key`, `signature` and names that end like them) are written as `***`.
+
+| field | meaning |
+|---|---|
+"""
+
+
+def access_log_markdown() -> str:
+    """The page on access records, as Markdown."""
+    return _RECORD_HEAD + "".join(f"| `{name}` | {meaning} |\n" for name, meaning in FIELDS.items())
+
+
 if __name__ == "__main__":
-    print(metrics_markdown(), end="")  # noqa: T201 - the docs are built from it.
+    pages = {"metrics": metrics_markdown, "access-log": access_log_markdown}
+    sys.stdout.write(pages[sys.argv[1]]())

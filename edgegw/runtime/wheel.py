@@ -3,18 +3,28 @@
 `callLater` costs about 10 us on asyncio reactors; a deadline here costs an attribute store. A `Deadline` belongs to a connection or
 pool waiter for life and is moved lazily: pushing it further away writes one float; only the slot it is filed in decides, when its
 turn comes, whether to fire it or to file it anew. After Varghese and Lauck's hashed wheels.
+
+When the loop itself stood still, nobody could be heard meanwhile: the loop then reads what has come before a deadline fires.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 TICK_S = 0.1
+STALL_S = 1.0
+"""A turn this much too late means that the loop stood still."""
+
+_TICKS_PER_S = 10
 _SLOTS = 1024
 _NEVER = float("inf")
+# 0.3 s is the third tick, though 0.3 / 0.1 is less than 3.
+_EPSILON = 1e-6
+_SHORTEST_S = 0.001
 
 _log = Logger("edgegw.runtime.wheel")
 
@@ -35,8 +45,10 @@ class Deadline:
         self.due_s = _NEVER
 
     def set(self, delay_s: float) -> None:
-        """Fire `delay_s` seconds from now (coarsely), whatever was set before."""
-        self.set_at(self._wheel.now_s + delay_s)
+        """Fire `delay_s` seconds from now, whatever was set before."""
+        due_s = self.due_s = self._wheel.seconds() + delay_s
+        if self._slot < 0 or due_s < self._filed_s:
+            self._wheel.file(self)
 
     def set_at(self, due_s: float) -> None:
         """Fire at this moment of the wheel's clock."""
@@ -59,7 +71,7 @@ class Deadline:
         return self.due_s != _NEVER
 
     def __repr__(self) -> str:
-        left = f"in {self.due_s - self._wheel.now_s:.1f} s" if self.active else "clear"
+        left = f"in {self.due_s - self._wheel.seconds():.1f} s" if self.active else "clear"
         return f"<Deadline {left}>"
 
 
@@ -72,17 +84,18 @@ class Wheel:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        self.seconds: Callable[[], float] = clock.seconds
         self._slots: list[dict[Deadline, None]] = [{} for _ in range(_SLOTS)]
         self._call: IDelayedCall | None = None
+        self._expected_s = 0.0
         self.now_s: float = clock.seconds()
-        self._tick = int(self.now_s / TICK_S)
+        self._tick = _tick_at(self.now_s)
 
     def start(self) -> None:
-        """Begin to turn."""
+        """Begin to turn. What was set before keeps its moment."""
         if self._call is None:
-            self.now_s = self._clock.seconds()
-            self._tick = int(self.now_s / TICK_S)
-            self._call = self._clock.callLater(TICK_S, self._turn)
+            self.now_s = self.seconds()
+            self._call_at_next_tick()
 
     def stop(self) -> None:
         """Turn no more; deadlines stay filed."""
@@ -98,11 +111,11 @@ class Wheel:
         """Put a deadline into the slot of its moment, or the farthest one; for `Deadline`."""
         if deadline._slot >= 0:
             self._slots[deadline._slot].pop(deadline, None)
-        ahead = min(max(int(deadline.due_s / TICK_S) + 1 - self._tick, 1), _SLOTS - 1)
-        slot = (self._tick + ahead) % _SLOTS
-        deadline._slot = slot
-        deadline._filed_s = (self._tick + ahead - 1) * TICK_S
-        self._slots[slot][deadline] = None
+        ahead = min(max(deadline.due_s * _TICKS_PER_S - _EPSILON - self._tick, 1.0), _SLOTS - 1.0)
+        tick = self._tick + ceil(ahead)
+        deadline._slot = tick % _SLOTS
+        deadline._filed_s = (tick - 1) / _TICKS_PER_S
+        self._slots[deadline._slot][deadline] = None
 
     def unfile(self, deadline: Deadline) -> None:
         """Forget a deadline; for `Deadline`."""
@@ -110,15 +123,29 @@ class Wheel:
             self._slots[deadline._slot].pop(deadline, None)
             deadline._slot = -1
 
+    def _call_at_next_tick(self) -> None:
+        delay_s = max((_tick_at(self.now_s) + 1) / _TICKS_PER_S - self.now_s, _SHORTEST_S)
+        self._expected_s = self.now_s + delay_s
+        self._call = self._clock.callLater(delay_s, self._turn)
+
     def _turn(self) -> None:
-        self._call = self._clock.callLater(TICK_S, self._turn)
-        self.now_s = self._clock.seconds()
-        target = int(self.now_s / TICK_S)
+        if self.seconds() - self._expected_s < STALL_S:
+            self._visit_due()
+        else:
+            # Some loops run what is called for now before they look at sockets, so twice.
+            self._call = self._clock.callLater(0, self._after_stall)
+
+    def _after_stall(self) -> None:
+        self._call = self._clock.callLater(0, self._visit_due)
+
+    def _visit_due(self) -> None:
+        self.now_s = self.seconds()
+        self._call_at_next_tick()
+        target = _tick_at(self.now_s)
         # A loop that stood still for long visits every slot once, not once per missed tick.
         for tick in range(max(self._tick + 1, target - _SLOTS + 1), target + 1):
             self._tick = tick
             self._visit(tick % _SLOTS)
-        self._tick = target
 
     def _visit(self, slot: int) -> None:
         filed = self._slots[slot]
@@ -137,7 +164,8 @@ class Wheel:
             deadline.due_s = _NEVER
             try:
                 deadline._callback()
-            except Exception:
+            except BaseException:
+                # Also what is no Exception: the rest of the slot would never fire.
                 _log.failure("a deadline's callback failed")
 
     def __len__(self) -> int:
@@ -145,3 +173,7 @@ class Wheel:
 
     def __repr__(self) -> str:
         return f"<Wheel {len(self)} deadlines filed{'' if self._call else ', stopped'}>"
+
+
+def _tick_at(now_s: float) -> int:
+    return int(now_s * _TICKS_PER_S + _EPSILON)

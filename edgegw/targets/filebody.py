@@ -1,7 +1,7 @@
 """Streams pieces of an open file into a body: one chunk in memory, whatever the file's size.
 
-Chunks that are in the page cache are read at once (`RWF_NOWAIT`: 64 KiB take about 15 us); what the kernel would have to wait for is
-read in a thread, so a slow disk never stops the loop.
+Chunks that are in the page cache are read at once (`RWF_NOWAIT`: 64 KiB take about 15 us); what the kernel would have to wait
+for is read in a thread, so a slow disk never stops the loop.
 """
 
 from __future__ import annotations

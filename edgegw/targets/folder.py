@@ -50,12 +50,12 @@ class Folder:
             path: relative to the root, normalised, percent-encoded; empty or ending with a slash for a folder.
 
         Returns:
-            None when there is nothing that may be served. One answer for everything: what is refused is not told from what is not there.
+            None when there is nothing that may be served: what is refused is not told from what is not there.
         """
         names = _names(path)
         if names is None:
             return None
-        folder = names[-1] == ""
+        folder = not names[-1]
         try:
             root = os.path.realpath(self.root)
             wanted = os.path.join(root, *(os.fsdecode(name) for name in names if name))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.replay import Replay
-from edgegw.net.upstream import Call, Upload
+from edgegw.net.call import Call, Upload
 from edgegw.observe.metrics import UpstreamMetrics
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
-from edgegw.wire.connection import hop_by_hop
+from edgegw.wire.connection import HOP_BY_HOP, hop_by_hop
 from edgegw.wire.headers import Field
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY"})
@@ -23,11 +23,15 @@ MAX_HOPS = 5
 """Times that a request may pass a gateway of this name before it is taken for a loop (RFC 9110 7.6.3)."""
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+_NOT_FORWARDED = HOP_BY_HOP | _FRAMING
 _CHUNKED: Field = (b"transfer-encoding", b"Transfer-Encoding", b"chunked")
 _NOTHING: Field = (b"content-length", b"Content-Length", b"0")
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 _TE: Field = (b"connection", b"Connection", b"TE")
-_VIA: Field = (b"via", b"Via", b"1.1 edgegw")
+_NAME = b"edgegw"
+_VIA: dict[str, Field] = {
+    version: (b"via", b"Via", version.encode("ascii") + b" " + _NAME) for version in ("1.0", "1.1", "2")
+}
 
 
 class Proxy:
@@ -38,23 +42,31 @@ class Proxy:
     """
 
     def __init__(
-        self, cluster: Cluster, head_timeout_s: float, idle_timeout_s: float, clock: Callable[[], float], metrics: UpstreamMetrics
+        self,
+        cluster: Cluster,
+        head_timeout_s: float,
+        idle_timeout_s: float,
+        clock: Callable[[], float],
+        metrics: UpstreamMetrics,
     ) -> None:
         self._cluster = cluster
-        self._head_timeout_s = head_timeout_s
-        self._idle_timeout_s = idle_timeout_s
+        self._timeouts_s = (head_timeout_s, idle_timeout_s)
         self._clock = clock
         self._metrics = metrics
 
     async def __call__(self, exchange: Exchange) -> Response:
-        """The response's head, its body still flowing."""
-        request = exchange.request
+        """The response's head, its body still flowing.
+
+        Raises:
+            GatewayError: 502, 503, 504 of the last attempt; 508 `loop_detected`; what broke the request's body off.
+        """
         cluster = self._cluster
         exchange.upstream = cluster.name
-        body = request.body
+        body = exchange.request.body
+        # What the framing says of it is decided once: while we wait for a connection the rest of a body may come, or its end.
         upload: Upload | None = None if body.empty else body
         replay: Replay | None = None
-        if upload is not None:
+        if upload is not None and exchange.request.method in IDEMPOTENT:
             upload = replay = Replay(body, REPLAY_LIMIT)
         tried: tuple[Endpoint, ...] = ()
         while True:
@@ -66,26 +78,27 @@ class Proxy:
                 response = await self._attempt(exchange, endpoint, upload, bool(tried))
             except BaseException as error:
                 endpoint.in_flight -= 1
+                tried = (*tried, endpoint)
                 if replay is not None:
                     replay.detach()
-                if not isinstance(error, GatewayError) or not self._again(exchange, error, replay):
-                    if replay is not None:
-                        replay.cancel()
+                if not isinstance(error, GatewayError) or not self._again(exchange, error, replay, tried):
+                    if upload is not None:
+                        upload.cancel()
                     raise
-                tried = (*tried, endpoint)
                 self._metrics.retried(error.reason)
                 continue
             exchange.on_end(endpoint.left)
-            connection = response.headers.get(b"connection")
-            if connection is not None:
+            first = response.headers.first()
+            if b"connection" in first or b"proxy-authenticate" in first:
                 response.headers.remove_all(hop_by_hop(response.headers))
             return response
 
     async def _attempt(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None, fresh: bool) -> Response:
-        clock, started = self._clock, exchange.started_s
+        clock, started, metrics = self._clock, exchange.started_s, self._metrics
         began = clock() - started
-        metrics = self._metrics
         try:
+            # Before a connection is taken: nothing that can go wrong here may cost one.
+            call = self._call(exchange, endpoint, upload)
             connection = None if fresh else endpoint.pool.take()
             if connection is None:
                 connection = await endpoint.pool.connection()
@@ -93,20 +106,15 @@ class Proxy:
                 metrics.connect.observe(exchange.connect_s - began)
             else:
                 exchange.connect_s = began
-            call = Call(
-                exchange.request.method,
-                exchange.request.target,
-                self._fields(exchange, endpoint),
-                upload,
-                upload is not None and exchange.request.body.length is None,
-                self._head_timeout_s,
-                self._idle_timeout_s,
-                exchange.informational,
-            )
             response = await connection.send(call)
             exchange.upstream_head_s = clock() - started
-            if response.body.error is not None:
-                raise response.body.error
+            body = response.body
+            if body.ended:
+                exchange.upstream_end_s = exchange.upstream_head_s
+            elif body.error is not None:
+                raise body.error
+            else:
+                call.ended = lambda: _note_end(exchange, clock)
             metrics.response.observe(exchange.upstream_head_s - exchange.connect_s)
             metrics.answered(response.status)
             return response
@@ -117,42 +125,47 @@ class Proxy:
             metrics.failed("cancelled")
             raise
 
-    def _again(self, exchange: Exchange, error: GatewayError, replay: Replay | None) -> bool:
-        if error.retry is Retry.NEVER or exchange.attempts >= ATTEMPTS or error.side is not Side.UPSTREAM:
+    def _again(
+        self, exchange: Exchange, error: GatewayError, replay: Replay | None, tried: tuple[Endpoint, ...]
+    ) -> bool:
+        if error.retry is Retry.NEVER or error.side is not Side.UPSTREAM or exchange.attempts >= ATTEMPTS:
             return False
         if replay is not None and not replay.possible:
             return False
         if error.retry is Retry.ALWAYS:
-            # A refused connection: only another endpoint can do better.
-            return exchange.attempts < len(self._cluster.endpoints)
+            # No connection: only an endpoint that was not tried can do better.
+            return len(set(tried)) < len(self._cluster.endpoints)
         return exchange.request.method in IDEMPOTENT
 
-    def _fields(self, exchange: Exchange, endpoint: Endpoint) -> list[Field]:
-        """The request's header as sent on: hop-by-hop fields left out, framing and Via our own."""
-        request = exchange.request
+    def _call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:
+        """The request as sent on: hop-by-hop fields left out, framing and Via our own."""
+        request, head = exchange.request, exchange.head
         headers = request.headers
-        drop = hop_by_hop(headers)
-        via = headers.get(b"via")
-        if via is not None and b"edgegw" in via and (headers.joined(b"via") or b"").count(b"edgegw") >= MAX_HOPS:
+        first = headers.first()
+        if b"via" in first and (headers.joined(b"via") or b"").count(_NAME) >= MAX_HOPS:
             raise GatewayError(508, "loop_detected", phase=Phase.ROUTE)
-        fields = [field for field in headers.fields if field[0] not in drop and field[0] not in _FRAMING]
-        host = self._cluster.host
-        if host is None and request.authority is not exchange.head.authority:
-            host = request.authority
-        if host is not None or not request.authority:
-            value = host or endpoint.authority
-            fields = [(b"host", b"Host", value), *(field for field in fields if field[0] != b"host")]
-        if request.body.empty:
-            if request.method in _WITH_CONTENT:
-                fields.append(_NOTHING)
-        elif request.body.length is None:
-            fields.append(_CHUNKED)
-        else:
-            fields.append((b"content-length", b"Content-Length", b"%d" % request.body.length))
-        if b"te" not in drop:
+        drop = hop_by_hop(headers)
+        without = _NOT_FORWARDED if drop is HOP_BY_HOP else drop | _FRAMING
+        fields = [field for field in headers.fields if field[0] not in without]
+        # A rewrite of this route says more than the upstream's own rule; None is to keep what came.
+        host = request.authority if request.authority is not head.authority else self._cluster.host
+        if host is not None or b"host" not in first:
+            fields = [field for field in fields if field[0] != b"host"]
+            fields.insert(0, (b"host", b"Host", host or endpoint.authority))
+        length: int | None = 0
+        if upload is not None:
+            length = request.body.length
+            fields.append(_CHUNKED if length is None else (b"content-length", b"Content-Length", b"%d" % length))
+        elif request.method in _WITH_CONTENT:
+            fields.append(_NOTHING)
+        if b"te" in first and b"te" not in without:
             fields.append(_TE)
-        fields.append(_VIA)
-        return fields
+        fields.append(_VIA[head.version])
+        return Call(request.method, request.target, fields, upload, length, self._timeouts_s, exchange.informational)
 
     def __repr__(self) -> str:
         return f"<Proxy to {self._cluster.name}>"
+
+
+def _note_end(exchange: Exchange, clock: Callable[[], float]) -> None:
+    exchange.upstream_end_s = clock() - exchange.started_s

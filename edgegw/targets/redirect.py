@@ -1,4 +1,4 @@
-"""`redirect:` an answer that leads elsewhere. Location is made of text checked at load and of parts that were validated on arrival."""
+"""`redirect:` an answer that leads elsewhere, made of text checked at load and of parts that were validated on arrival."""
 
 from __future__ import annotations
 

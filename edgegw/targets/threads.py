@@ -28,12 +28,16 @@ _pools: WeakKeyDictionary[Any, ThreadPool] = WeakKeyDictionary()
 def threads_of(reactor: Any) -> Threads:
     """Threads for a reactor, started when they are first needed and stopped with it. A clock without threads calls at once."""
     if not hasattr(reactor, "callFromThread"):
-        return maybeDeferred
+        return _at_once
 
     def run(function: Callable[..., T], *args: Any) -> Deferred[T]:
         return deferToThreadPool(reactor, _pool(reactor), function, *args)
 
     return run
+
+
+def _at_once(function: Callable[..., T], *args: Any) -> Deferred[T]:
+    return maybeDeferred(function, *args)
 
 
 def _pool(reactor: Any) -> ThreadPool:

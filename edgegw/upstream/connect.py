@@ -6,8 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, ConnectionRefusedError, TimeoutError
-from twisted.internet.interfaces import IAddress, IHandshakeListener, IProtocol
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionLost,
+    ConnectionRefusedError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import IAddress, IHandshakeListener, ITCPTransport
 from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -30,7 +36,9 @@ class Connector:
         reactor: for sockets and time. tls: for https endpoints; None when there are none. timeout_s: for all of it together.
     """
 
-    def __init__(self, reactor: Any, wheel: Wheel, resolver: Resolver, tls: UpstreamTls | None, timeout_s: float) -> None:
+    def __init__(
+        self, reactor: Any, wheel: Wheel, resolver: Resolver, tls: UpstreamTls | None, timeout_s: float
+    ) -> None:
         self._reactor = reactor
         self._wheel = wheel
         self._resolver = resolver
@@ -39,47 +47,55 @@ class Connector:
         self._turn = 0
 
     def connect(self, url: EndpointUrl) -> Deferred[Http1Upstream]:
-        """Connect.
+        """Connect. Cancelling it ends the attempt.
 
         Raises (through the Deferred):
-            GatewayError: 502 `connect_refused`, `connect_failed`, `upstream_tls`, `resolve_failed`; 504 `connect_timeout`. All may
-            be tried again elsewhere: nothing was sent.
+            GatewayError: 503 `connect_refused`, `connect_failed`, `connect_timeout`, `resolve_failed`, with Retry-After; 502
+            `upstream_tls`. All may be tried again elsewhere: nothing was sent.
         """
         running = Deferred.fromCoroutine(self._connect(url))
-        expired: list[bool] = []
+        expired = False
 
         def expire() -> None:
-            expired.append(True)
+            nonlocal expired
+            expired = True
             running.cancel()
 
         deadline = self._wheel.deadline(expire)
         deadline.set(self._timeout_s)
 
-        def settle(result: Http1Upstream | Failure) -> Http1Upstream:
+        def settle(result: Http1Upstream | Failure) -> Http1Upstream | Failure:
             deadline.drop()
-            if not isinstance(result, Failure):
-                return result
-            if expired and result.check(CancelledError, ConnectError, GatewayError):
-                raise _error(504, "connect_timeout", f"no connection to {url.authority} within {self._timeout_s:g} s")
-            result.raiseException()
-            raise AssertionError("unreachable")
+            if isinstance(result, Failure):
+                if expired:
+                    raise _error("connect_timeout", f"no connection to {url.authority} within {self._timeout_s:g} s")
+                if result.check(ConnectingCancelledError):
+                    raise CancelledError
+            return result
 
         return running.addBoth(settle)
 
     async def _connect(self, url: EndpointUrl) -> Http1Upstream:
-        error: GatewayError | None = None
-        for place in await self._places(url):
+        error = _error("resolve_failed", f"{url.host} has no address")
+        until_s = self._reactor.seconds() + self._timeout_s
+        places = await self._places(url)
+        for tried, place in enumerate(places):
+            # One address that swallows packets must leave time for the others.
+            left_s = max(until_s - self._reactor.seconds(), 0.0) / (len(places) - tried)
             try:
-                return await self._dial(url, place)
+                connection = await self._dial(url, place, left_s)
             except ConnectionRefusedError:
-                error = _error(502, "connect_refused", f"{place} refuses connections")
+                error = _error("connect_refused", f"{place} refuses connections")
             except TimeoutError:
-                error = _error(504, "connect_timeout", f"{place} does not answer")
+                error = _error("connect_timeout", f"{place} does not answer")
             except TlsError as wrong:
-                raise _error(502, "upstream_tls", f"{place}: {wrong.reason}: {wrong}") from None
-            except (ConnectError, OSError) as wrong:
-                error = _error(502, "connect_failed", f"{place}: {wrong}")
-        raise error or _error(502, "resolve_failed", f"{url.host} has no address")
+                error = _error("upstream_tls", f"{place}: {wrong.reason}: {wrong}", 502)
+            except (ConnectError, ConnectionLost, OSError) as wrong:
+                error = _error("connect_failed", f"{place}: {wrong}")
+            else:
+                _tune(connection)
+                return connection
+        raise error
 
     async def _places(self, url: EndpointUrl) -> list[Place]:
         if url.path:
@@ -87,22 +103,30 @@ class Connector:
         try:
             addresses = await self._resolver.resolve(url.host)
         except ResolveError as wrong:
-            raise _error(502, "resolve_failed", str(wrong)) from None
+            raise _error("resolve_failed", str(wrong)) from None
         # A name with several addresses: each connection starts at the next of them.
         self._turn += 1
         at = self._turn % len(addresses) if len(addresses) > 1 else 0
         return [TcpPlace(address, url.port) for address in addresses[at:] + addresses[:at]]
 
-    def _dial(self, url: EndpointUrl, place: Place) -> Deferred[Http1Upstream]:
+    def _dial(self, url: EndpointUrl, place: Place, timeout_s: float) -> Deferred[Http1Upstream]:
         if url.secure:
             assert self._tls is not None
             factory = _Factory(lambda: _Secure(self._wheel))
-            dialling: Deferred[Any] = connect(
-                self._reactor, place, wrap_client(factory, self._tls, url.host, self._reactor), timeout_s=self._timeout_s
+            wrapped = wrap_client(factory, self._tls, url.host, self._reactor)
+            return connect(self._reactor, place, wrapped, timeout_s=timeout_s).addCallback(
+                lambda _: factory.built.ready()
             )
-            return dialling.addCallback(lambda _: factory.built.ready())
         plain = _Factory(lambda: Http1Upstream(self._wheel, RESPONSE_LIMITS))
-        return connect(self._reactor, place, plain, timeout_s=self._timeout_s)  # type: ignore[return-value]
+        return connect(self._reactor, place, plain, timeout_s=timeout_s)  # type: ignore[return-value]
+
+
+def _tune(connection: Http1Upstream) -> None:
+    """Requests leave at once, and a peer that vanished is noticed."""
+    transport = connection.transport
+    if ITCPTransport.providedBy(transport):
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
 
 
 class _Factory(ClientFactory):
@@ -114,10 +138,10 @@ class _Factory(ClientFactory):
         self._build = build
         self.built: Any = None
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         self.built = self._build()
         self.built.factory = self
-        return self.built  # type: ignore[no-any-return]
+        return self.built
 
 
 @implementer(IHandshakeListener)
@@ -131,10 +155,15 @@ class _Secure(Http1Upstream):
         self._shaken = False
 
     def ready(self) -> Deferred[Http1Upstream]:
-        """Fires after the handshake; fails with what ended it."""
-        self._promise = promise = Deferred(lambda _: self.close())
+        """Fires after the handshake; fails with what ended the connection before."""
+        promise: Deferred[Http1Upstream] = Deferred(self._unwanted)
+        self._promise = promise
         self._settle()
         return promise
+
+    def _unwanted(self, _: Deferred[Http1Upstream]) -> None:
+        self._promise = None
+        self.close()
 
     def handshakeCompleted(self) -> None:
         """Twisted: the upstream peer is who it should be."""
@@ -157,8 +186,12 @@ class _Secure(Http1Upstream):
         elif self._outcome.check(TlsError):
             promise.errback(self._outcome)
         else:
-            promise.errback(_error(502, "upstream_tls", f"handshake broke off: {self._outcome.getErrorMessage()}"))
+            promise.errback(TlsError("handshake_broken", f"the handshake broke off: {self._outcome.getErrorMessage()}"))
 
 
-def _error(status: int, reason: str, detail: str) -> GatewayError:
-    return GatewayError(status, reason, side=Side.UPSTREAM, phase=Phase.CONNECT, retry=Retry.ALWAYS, detail=detail)
+def _error(reason: str, detail: str, status: int = 503) -> GatewayError:
+    # No connection can be had: 503 with Retry-After (trust.md A7 R5, R7). One that is had and is not what it should be: 502.
+    again = [(b"Retry-After", b"1")] if status == 503 else []
+    return GatewayError(
+        status, reason, side=Side.UPSTREAM, phase=Phase.CONNECT, retry=Retry.ALWAYS, detail=detail, headers=again
+    )

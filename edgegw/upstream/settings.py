@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.units import Duration
+from edgegw.net.addresses import canonical, ends_in_number
 from edgegw.net.tls import UpstreamTlsSettings
 from edgegw.upstream.pool import PoolSettings
 
@@ -48,7 +49,14 @@ class EndpointUrl(NamedTuple):
         port = int(found["port"] or (443 if secure else 80))
         if not 0 < port < 65536:
             raise ValueError(f"port {port} is not between 1 and 65535")
-        return cls(secure, found["host"].strip("[]"), port, "")
+        host = found["host"]
+        if host.startswith("[") or ends_in_number(host):
+            # Resolvers read `127.1` or `2130706433` as addresses, each its own way.
+            address = canonical(host.strip("[]"))
+            if address is None:
+                raise ValueError(f'"{host}" is not an address')
+            host = address
+        return cls(secure, host, port, "")
 
 
 def _complaint(text: str) -> str:
@@ -71,7 +79,7 @@ class EndpointSettings(Settings):
         description="Where the endpoint listens: http://host:port, https://host:port or unix:///path.",
         examples=["http://10.0.0.11:9000", "unix:///run/app.sock"],
     )
-    weight: int = Field(1, ge=1, le=1000, description="Share of the exchanges, under weighted_round_robin.")
+    weight: int = Field(default=1, ge=1, le=1000, description="Share of the exchanges, under weighted_round_robin.")
 
     @field_validator("url")
     @classmethod
@@ -83,16 +91,18 @@ class EndpointSettings(Settings):
 class UpstreamTimeouts(Settings):
     """How long an endpoint may take; a route's own `timeout` wins."""
 
-    connect: Duration = Field(3.0, gt=0, description="Until a connection stands, name look-up and TLS included.")
-    head: Duration = Field(15.0, gt=0, description="From the request's last byte to the response's head.")
-    idle: Duration = Field(60.0, gt=0, description="Between bytes of a response.")
+    connect: Duration = Field(
+        default=3.0, gt=0, description="Until a connection stands, name look-up and TLS included."
+    )
+    head: Duration = Field(default=15.0, gt=0, description="From the request's last byte to the response's head.")
+    idle: Duration = Field(default=60.0, gt=0, description="Between bytes of a response.")
 
 
 class UpstreamDefaults(Settings):
     """What an upstream may say about itself, and what `defaults.upstream` may say for all of them."""
 
     host: str = Field(
-        "preserve",
+        default="preserve",
         description="The Host sent on: `preserve` what came, `upstream` the endpoint's own, or a literal.",
         examples=["preserve", "upstream", "shop.internal"],
         pattern=r"^[A-Za-z0-9.\-:\[\]_]+$",
@@ -101,7 +111,7 @@ class UpstreamDefaults(Settings):
         UpstreamTlsSettings(), description="How https endpoints are verified and what is shown to them."
     )
     balance: Literal["round_robin", "weighted_round_robin"] = Field(
-        "weighted_round_robin", description="Which endpoint gets the next exchange."
+        default="weighted_round_robin", description="Which endpoint gets the next exchange."
     )
     pool: PoolSettings = Field(PoolSettings(), description="Connections kept to each endpoint.")
     timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="How long an endpoint may take.")

@@ -19,9 +19,16 @@ __all__ = ["METHODS", "RESPONSE_LIMITS", "Http1Limits", "RequestCodec", "Respons
 _LF, _CR, _TLS_HANDSHAKE = 0x0A, 0x0D, 0x16
 _HIGHEST_ODD_START = _TLS_HANDSHAKE
 
+PIPELINED = 16
+"""Requests of one read that are parsed at once (trust.md F29); the bytes behind them wait as they are."""
+
+_EVENTS_AT_ONCE = 2 * PIPELINED  # A request is a head and an end at least.
+
 
 class RequestCodec(Codec):
     """The downstream side: requests in order, pipelined ones too.
+
+    At most `PIPELINED` requests come out of one `receive`; what is behind them is parsed by the next one, which may be `receive(b"")`.
 
     Args:
         limits: caps and policy.
@@ -91,6 +98,9 @@ class RequestCodec(Codec):
         while start < size:
             state = self._state
             if state == HEAD:
+                if len(events) >= _EVENTS_AT_ONCE:
+                    self._buffer = data[start:]
+                    return
                 start = self._head(data, start, events)
             elif state == LENGTH:
                 start = self._length_body(data, start, events)

@@ -17,7 +17,7 @@ from edgegw.observe.process import ProcessStats, build_info
 def busy_registry() -> Registry:
     """A registry in which every family has a cell."""
     registry = Registry()
-    ProcessStats(registry)
+    registry.refresh.append(ProcessStats(registry).refresh)
     build_info(registry, "0.1.0", "uvloop")
     route = registry.route('odd "name" \\ {id}')
     route.begin()

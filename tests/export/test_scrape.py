@@ -5,12 +5,12 @@ import json
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.export.prometheus import Exposition
-from edgegw.export.scrape import LIFETIME_S, MAX_CONNECTIONS, ScrapeSite, scrape_endpoint
+from edgegw.export.scrape import LIFETIME_S, MAX_CONNECTIONS, ScrapeSite
 from edgegw.observe.metrics import Registry
 
 
@@ -160,9 +160,3 @@ class ScrapeTests(SynchronousTestCase):
         pending[0].errback(ZeroDivisionError())
         self.assertEqual(transport.value(), b"")
         self.flushLoggedErrors(ZeroDivisionError)
-
-    def test_listens_where_it_is_told(self) -> None:
-        for listen, port, interface in (("127.0.0.1:9902", 9902, "127.0.0.1"), ("[::1]:1", 1, "::1"), (":2", 2, "::")):
-            reactor = MemoryReactorClock()
-            self.successResultOf(scrape_endpoint(reactor, listen).listen(self.site))
-            self.assertEqual((reactor.tcpServers[0][0], reactor.tcpServers[0][3]), (port, interface))

@@ -133,7 +133,7 @@ class Wire:
         """
         informational: list[tuple[int, list[tuple[str, str]]]] = []
         while True:
-            status, version, headers = self._head()
+            status, version, headers = self.head()
             if status >= 200 or status == 101:
                 break
             informational.append((status, headers))
@@ -153,7 +153,8 @@ class Wire:
         answer.sha256 = digest.hexdigest()
         return answer
 
-    def _head(self) -> tuple[int, str, list[tuple[str, str]]]:
+    def head(self) -> tuple[int, str, list[tuple[str, str]]]:
+        """Read one head, final or not: status, version, fields."""
         lines: list[str] = []
         while line := self._line():
             lines.append(line)
@@ -196,6 +197,10 @@ class Wire:
             self._buffer += more
         line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
         return line.decode("latin-1")
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes that were taken with `receive` back before everything else."""
+        self._buffer = data + self._buffer
 
     def _piece(self) -> bytes:
         if self._buffer:

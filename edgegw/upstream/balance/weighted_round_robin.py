@@ -21,7 +21,9 @@ class WeightedRoundRobin:
         # Whole numbers keep the shares exact for ever: the step of weight w is lcm / w.
         common = math.lcm(*(endpoint.weight for endpoint in endpoints)) if endpoints else 1
         self._steps = [common // endpoint.weight for endpoint in endpoints]
-        self._heap = [(step, index, endpoint) for index, (step, endpoint) in enumerate(zip(self._steps, endpoints, strict=True))]
+        self._heap = [
+            (step, index, endpoint) for index, (step, endpoint) in enumerate(zip(self._steps, endpoints, strict=True))
+        ]
         heapq.heapify(self._heap)
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
