@@ -1,22 +1,30 @@
 """Who asks, and what the upstream is told about it.
 
 The order is that of trust.md A3.5: what a stranger says about himself is deleted before anything of ours is added. A peer in
-`trusted_proxies` is believed about the hops before it, from the right, up to the first one that is not trusted.
+`trusted_proxies` is believed about the hops before it, from the right, up to the first one that is not trusted; what that one
+claimed about others is deleted as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from functools import lru_cache
+
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
-from edgegw.net.addresses import CidrSet, client_address
-from edgegw.net.forwarded import format_forwarded
+from edgegw.net.addresses import UNIX, CidrSet, client_address, walk
+from edgegw.net.forwarded import ForwardedHop, format_forwarded, parse_forwarded
+from edgegw.net.peer_identity import PeerIdentity
 from edgegw.wire.headers import Field, Headers
 
-_FORGEABLE = frozenset({b"forwarded", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"x-cluster-client-ip"})
-_PREFIXES = (b"x-forwarded-", b"x-client-cert")
+_ONE_ADDRESS = frozenset({b"x-real-ip", b"x-client-ip", b"true-client-ip", b"x-cluster-client-ip"})
+_FORGEABLE = _ONE_ADDRESS | {b"forwarded"}
+_CERTIFICATE = b"x-client-cert"
+_PREFIXES = (b"x-forwarded-", _CERTIFICATE)
 _MEMO = 4096
 
-_FOR, _PROTO, _HOST = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
+_FOR, _PROTO, _HOST, _FORWARDED = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"
+_PROTOS = frozenset({b"http", b"https"})
 
 
 class _Forgeable(dict[bytes, bool]):
@@ -44,50 +52,77 @@ class ClientAddress:
         self._trusted = trusted
         self._forgeable = _Forgeable()
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Tell, clean, go on."""
         connection, request = exchange.connection, exchange.request
-        headers, peer = request.headers, connection.peer
+        headers, peer = request.headers, connection.peer or UNIX
+        exchange.client = peer
         if peer in self._trusted:
             self._believe(exchange, headers, peer)
         else:
             forgeable = self._forgeable
-            fields = headers.fields
-            kept = [field for field in fields if not forgeable[field[0]]]
-            kept.append((_FOR, b"X-Forwarded-For", peer.encode("ascii") or b"unix"))
+            kept = [field for field in headers.fields if not forgeable[field[0]]]
+            kept.append((_FOR, b"X-Forwarded-For", peer.encode("ascii")))
             kept.append((_PROTO, b"X-Forwarded-Proto", request.scheme.encode("ascii")))
             if request.authority:
                 kept.append((_HOST, b"X-Forwarded-Host", request.authority))
             headers.replace(kept)
         tls = connection.tls
-        if tls is not None and tls.identity is not None:
-            headers.extend(_identity_fields(tls.identity))
-        return await self._next(exchange)
+        identity = tls.identity if tls is not None else None
+        if identity is not None:
+            # A trusted proxy with a certificate of its own speaks for itself here, and nobody speaks beside it.
+            fields = [field for field in headers.fields if not field[0].startswith(_CERTIFICATE)]
+            headers.replace([*fields, *_identity_fields(identity)])
+        return self._next(exchange)
 
     def _believe(self, exchange: Exchange, headers: Headers, peer: str) -> None:
-        """A trusted proxy: keep what it says, add the hop it is."""
+        """A trusted proxy: keep what it says of the hops before it, add the hop it is."""
         request = exchange.request
-        found = client_address(peer, headers.get_all(_FOR), self._trusted)
+        said = parse_forwarded(headers.get_all(_FORWARDED))
+        own = ForwardedHop(peer, request.authority or None, request.scheme.encode("ascii"))
+        if _FOR in headers or not said:
+            found = client_address(peer, headers.get_all(_FOR), self._trusted)
+            hops = [*(ForwardedHop(address) for address in found.hops[:-1]), own]
+        else:
+            found = walk(peer, [hop.address for hop in said], self._trusted)
+            before = len(found.hops) - 1
+            hops = [*(said[-before:] if before else ()), own]
         exchange.client = found.client
-        hops = [value for value in headers.get_all(_FOR) if value]
-        headers.set(b"X-Forwarded-For", b", ".join([*hops, peer.encode("ascii")]))
-        headers.set_default(b"X-Forwarded-Proto", request.scheme.encode("ascii"))
-        if request.authority:
-            headers.set_default(b"X-Forwarded-Host", request.authority)
-        forwarded = headers.joined(b"forwarded")
-        if forwarded is not None:
-            own = format_forwarded(peer, request.scheme, request.authority)
-            headers.set(b"Forwarded", forwarded + b", " + own)
+        client = found.client.encode("ascii")
+        headers.set(b"X-Forwarded-For", ", ".join(found.hops).encode("ascii"))
+        _settle(headers, b"X-Forwarded-Proto", hops[0].proto or own.proto, _PROTOS)
+        if hops[0].host or request.authority:
+            _settle(headers, b"X-Forwarded-Host", hops[0].host or request.authority, None)
+        for field in [field for field in headers.fields if field[0] in _ONE_ADDRESS]:
+            headers.set(field[1], client)
+        if _FORWARDED in headers:
+            headers.set(b"Forwarded", b", ".join([_element(hop) for hop in hops]))
+
+    def __repr__(self) -> str:
+        return f"<ClientAddress trusting {self._trusted!r}>"
 
 
-def _identity_fields(identity: object) -> list[Field]:
-    """What the verified client certificate says; strangers' fields of these names are gone already."""
+def _settle(headers: Headers, name: bytes, default: bytes | None, allowed: frozenset[bytes] | None) -> None:
+    """Keep what a trusted proxy said in one field, if it makes sense; else say it ourselves."""
+    values = headers.get_all(name.lower())
+    if len(values) != 1 or not values[0] or (allowed is not None and values[0] not in allowed):
+        headers.set(name, default or b"")
+
+
+def _element(hop: ForwardedHop) -> bytes:
+    return format_forwarded(hop.address or "", hop.proto or b"", hop.host or b"")
+
+
+@lru_cache(maxsize=1024)
+def _identity_fields(identity: PeerIdentity) -> tuple[Field, ...]:
+    """What the verified client certificate says."""
     facts = {
-        b"X-Client-Cert-Subject": identity.subject,  # type: ignore[attr-defined]
-        b"X-Client-Cert-Issuer": identity.issuer,  # type: ignore[attr-defined]
-        b"X-Client-Cert-Serial": identity.serial,  # type: ignore[attr-defined]
-        b"X-Client-Cert-Fingerprint": identity.fingerprint,  # type: ignore[attr-defined]
-        b"X-Client-Cert-Dns": ",".join(identity.dns_names),  # type: ignore[attr-defined]
-        b"X-Client-Cert": identity.pem,  # type: ignore[attr-defined]
+        b"X-Client-Cert-Subject": identity.subject,
+        b"X-Client-Cert-Issuer": identity.issuer,
+        b"X-Client-Cert-Serial": identity.serial,
+        b"X-Client-Cert-Fingerprint": identity.fingerprint,
+        b"X-Client-Cert-Dns": ",".join(identity.dns_names),
+        b"X-Client-Cert-Uri": ",".join(identity.uris),
+        b"X-Client-Cert": identity.pem,
     }
-    return [(name.lower(), name, value.encode("ascii")) for name, value in facts.items() if value]
+    return tuple((name.lower(), name, value.encode("ascii")) for name, value in facts.items() if value)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import Field, field_validator
 
 from edgegw.config.model import Settings
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.model import Exchange, Response
+from edgegw.middleware.field_text import check_name, check_once, check_value, field
 from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
 from edgegw.wire import headers as wire
-from edgegw.wire.connection import HOP_BY_HOP
-
-_name = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+\Z").match
-_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z").match
-_FRAMING = HOP_BY_HOP | {b"content-length", b"host"}
 
 
 class HeaderEdits(Settings):
@@ -29,14 +23,16 @@ class HeaderEdits(Settings):
     @classmethod
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            _check(name, "")
+            check_name(name)
         return names
 
     @field_validator("set", "add")
     @classmethod
     def _pairs(cls, pairs: dict[str, str]) -> dict[str, str]:
         for name, value in pairs.items():
-            _check(name, value)
+            check_name(name)
+            check_value(name, value)
+        check_once(pairs)
         return pairs
 
 
@@ -46,14 +42,13 @@ class HeaderRulesSettings(Settings):
     request: HeaderEdits = Field(HeaderEdits(), description="Before the target sees the request.")
     response: HeaderEdits = Field(HeaderEdits(), description="After the target answered.")
 
-
-def _check(name: str, value: str) -> None:
-    if not _name(name):
-        raise ValueError(f'"{name}" is not a header name')
-    if name.lower().encode("ascii") in _FRAMING:
-        raise ValueError(f'"{name}" frames the message; the gateway sets it itself')
-    if not _value(value):
-        raise ValueError(f'the value of "{name}" holds a character that headers cannot carry')
+    @field_validator("request")
+    @classmethod
+    def _keeps_via(cls, edits: HeaderEdits) -> HeaderEdits:
+        for name in (*edits.remove, *edits.set, *edits.add):
+            if name.lower() == "via":
+                raise ValueError(f'"{name}" of requests is how the gateway notices that it asks itself; it stays as it is')
+        return edits
 
 
 class _Edits:
@@ -62,11 +57,8 @@ class _Edits:
     __slots__ = ("_fields", "_gone")
 
     def __init__(self, edits: HeaderEdits) -> None:
-        pairs = [*edits.set.items(), *edits.add.items()]
         self._gone = frozenset(name.lower().encode("ascii") for name in (*edits.remove, *edits.set))
-        self._fields: list[wire.Field] = [
-            (name.lower().encode("ascii"), name.encode("ascii"), value.encode("latin-1")) for name, value in pairs
-        ]
+        self._fields = [field(name, value) for name, value in (*edits.set.items(), *edits.add.items())]
 
     def __bool__(self) -> bool:
         return bool(self._gone or self._fields)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
-from edgegw.net.addresses import CidrSet
+from edgegw.net.addresses import UNIX, CidrSet
 
-_HEADER = b"X-Request-ID"
+REQUEST_ID = b"X-Request-ID"
 _LOWER = b"x-request-id"
 _DRAW = 128
 _valid = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
@@ -38,20 +38,22 @@ class RequestId:
         """Identify, then go on."""
         headers = exchange.request.headers
         came = headers.get(_LOWER)
-        if came is not None and _valid(came) and exchange.connection.peer in self._trusted:
+        if came is not None and _valid(came) and (exchange.connection.peer or UNIX) in self._trusted:
             value = came
             exchange.id = came.decode("ascii")
+            if len(headers.first()) != len(headers.fields):
+                headers.set(REQUEST_ID, value)
         else:
             ids = self._ids or self._refill()
             exchange.id = ids.pop()
             value = exchange.id.encode("ascii")
             if came is not None:
                 headers.remove(_LOWER)
-            headers.append((_LOWER, _HEADER, value))
+            headers.append((_LOWER, REQUEST_ID, value))
         response = await self._next(exchange)
         if _LOWER in response.headers:
             response.headers.remove(_LOWER)
-        response.headers.append((_LOWER, _HEADER, value))
+        response.headers.append((_LOWER, REQUEST_ID, value))
         return response
 
     def _refill(self) -> list[str]:

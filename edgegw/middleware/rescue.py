@@ -11,6 +11,7 @@ from edgegw.errors import GatewayError, Side
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.render import render
+from edgegw.middleware.request_id import REQUEST_ID
 
 _log = Logger("edgegw.middleware.rescue")
 
@@ -41,4 +42,8 @@ class Rescue:
             failure = GatewayError(500, "internal_error")
         exchange.failure = failure
         self._rejected(failure.reason)
-        return render(failure, exchange)
+        response = render(failure, exchange)
+        if exchange.id:
+            # The layer that adds it to answers is below this one and saw none.
+            response.headers.add(REQUEST_ID, exchange.id.encode("ascii"))
+        return response

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from edgegw.config.model import Settings
 from edgegw.config.units import Duration
+from edgegw.errors import GatewayError
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.model import Exchange, Response
+from edgegw.middleware.field_text import check_value, field
 from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
 from edgegw.wire import headers as wire
 
@@ -22,9 +24,15 @@ class SecurityHeadersSettings(Settings):
     hsts: Duration = Field(31536000.0, description="Strict-Transport-Security max-age, over TLS; 0 leaves it out.")
     hsts_subdomains: bool = Field(False, description="Whether HSTS holds for subdomains too.")
 
+    @field_validator("content_type_options", "frame_options", "referrer_policy", "content_security_policy")
+    @classmethod
+    def _can_be_sent(cls, value: str) -> str:
+        check_value("security_headers", value)
+        return value
+
 
 class SecurityHeaders:
-    """Adds what is missing.
+    """Adds what is missing, also to the answers that errors below become.
 
     Args:
         fields: for every answer. hsts: for answers over TLS, or None.
@@ -39,10 +47,15 @@ class SecurityHeaders:
 
     async def __call__(self, exchange: Exchange) -> Response:
         """Add what the answer does not have."""
-        response = await self._next(exchange)
+        fields = self._secure_fields if exchange.connection.tls is not None else self._fields
+        try:
+            response = await self._next(exchange)
+        except GatewayError as error:
+            has = {name.lower() for name, _ in error.headers}
+            error.headers += tuple((name, value) for lower, name, value in fields if lower not in has)
+            raise
         headers = response.headers
         first = headers.first()
-        fields = self._secure_fields if exchange.connection.tls is not None else self._fields
         headers.extend([field for field in fields if field[0] not in first])
         return response
 
@@ -50,16 +63,16 @@ class SecurityHeaders:
 def build(settings: SecurityHeadersSettings, _: Surroundings) -> Middleware:
     """The middleware of one route."""
     named = {
-        b"X-Content-Type-Options": settings.content_type_options,
-        b"X-Frame-Options": settings.frame_options,
-        b"Referrer-Policy": settings.referrer_policy,
-        b"Content-Security-Policy": settings.content_security_policy,
+        "X-Content-Type-Options": settings.content_type_options,
+        "X-Frame-Options": settings.frame_options,
+        "Referrer-Policy": settings.referrer_policy,
+        "Content-Security-Policy": settings.content_security_policy,
     }
-    fields = [(name.lower(), name, value.encode("latin-1")) for name, value in named.items() if value]
+    fields = [field(name, value) for name, value in named.items() if value]
     hsts: wire.Field | None = None
     if settings.hsts:
         value = f"max-age={int(settings.hsts)}{'; includeSubDomains' if settings.hsts_subdomains else ''}"
-        hsts = (b"strict-transport-security", b"Strict-Transport-Security", value.encode("ascii"))
+        hsts = field("Strict-Transport-Security", value)
     return lambda following: SecurityHeaders(following, fields, hsts)
 
 

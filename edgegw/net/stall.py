@@ -7,7 +7,12 @@ import struct
 import sys
 from typing import Any
 
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+
 _SIOCOUTQ = 0x5411 if sys.platform == "linux" else None
+
+TAKEN = (0, 0)
+"""The answer of `unsent` when the peer has everything."""
 
 
 def unsent(transport: Any) -> tuple[int, int]:
@@ -16,10 +21,10 @@ def unsent(transport: Any) -> tuple[int, int]:
     The kernel reports a socket writable only when a third of its buffer is free, which takes a slow but honest reader minutes; its
     queue length tells the truth. Elsewhere than on Linux only the first number is known.
     """
-    while (inner := getattr(transport, "wrapped_transport", None) or _inner(transport)) is not None:
-        transport = inner
+    while isinstance(transport, TLSMemoryBIOProtocol):
+        transport = transport.transport
     waiting = getattr(transport, "unsent_bytes", None)
-    queued = waiting() if callable(waiting) else len(getattr(transport, "dataBuffer", b""))
+    queued = waiting() if waiting is not None else _stock_unsent(transport)
     handle = getattr(transport, "getHandle", None)
     sock = handle() if handle is not None else None
     if sock is None or _SIOCOUTQ is None:
@@ -30,6 +35,7 @@ def unsent(transport: Any) -> tuple[int, int]:
         return queued, 0
 
 
-def _inner(transport: Any) -> Any:
-    """What a TLS transport writes to."""
-    return vars(transport).get("transport") if hasattr(transport, "factory") else None
+def _stock_unsent(transport: Any) -> int:
+    """The same of a `twisted.internet.abstract.FileDescriptor`, which keeps what it joined beside what came since."""
+    joined = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return int(joined + getattr(transport, "_tempDataLen", 0))

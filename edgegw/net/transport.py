@@ -172,6 +172,14 @@ class LoopTransport(LoopConsumer):
         """The address of this side: IPv4Address, IPv6Address or UNIXAddress."""
         return self._host
 
+    def getHandle(self) -> Any:
+        """The socket; None before and after the connection."""
+        return self._socket() if self.connected else None
+
+    def unsent_bytes(self) -> int:
+        """What was written and waits in this process, not with the kernel yet."""
+        return self._wire.get_write_buffer_size() if self.connected else 0
+
     def loseConnection(self) -> None:
         """Close when everything written has left and no producer is registered any more. Reading stops now."""
         if not self.connected or self.disconnecting:

@@ -14,6 +14,7 @@
     /close           answers with Connection: close;     /cut?n=N  claims 1000 bytes, sends N, closes
     /header?NAME=VALUE&...   puts these header fields in the answer
     /_raw            JSON: the raw request heads received so far (latin-1), this one not counted;  /_reset forgets them
+    /_whole          JSON: [method, target, body] of the requests to `echo` that arrived whole, forgotten by /_reset too
 
 `Expect: 100-continue` is answered with 100 when the body is first read. Chunked and counted request bodies both work.
 """
@@ -193,6 +194,7 @@ def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
 
 def echo(exchange: Exchange, received: Received) -> None:
     body = b"".join(exchange.body(received))
+    exchange.server.whole.append([received.method, received.target, body.decode("latin-1")])  # type: ignore[attr-defined]
     exchange.answer_json(
         {
             "method": received.method,
@@ -302,14 +304,19 @@ def raw(exchange: Exchange, received: Received) -> None:
     exchange.answer_json(list(exchange.server.raw))  # type: ignore[attr-defined]
 
 
+def whole(exchange: Exchange, received: Received) -> None:
+    exchange.answer_json(list(exchange.server.whole))  # type: ignore[attr-defined]
+
+
 def reset(exchange: Exchange, received: Received) -> None:
     exchange.server.raw.clear()  # type: ignore[attr-defined]
+    exchange.server.whole.clear()  # type: ignore[attr-defined]
     exchange.answer(b"")
 
 
 ANSWERS: dict[str, Answer] = {
     "echo": echo, "sha256": sha256, "bytes": some_bytes, "status": status, "slow": slow, "drip": drip, "trailers": trailers,
-    "early": early, "hints": hints, "close": close, "cut": cut, "header": header, "_raw": raw, "_reset": reset,
+    "early": early, "hints": hints, "close": close, "cut": cut, "header": header, "_raw": raw, "_whole": whole, "_reset": reset,
 }  # fmt: skip
 
 
@@ -324,6 +331,7 @@ class Origin(socketserver.ThreadingTCPServer):
         self.label = label
         self.tls = tls
         self.raw: collections.deque[str] = collections.deque(maxlen=RAW_KEPT)
+        self.whole: collections.deque[list[str]] = collections.deque(maxlen=RAW_KEPT)
         self.address_family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         super().__init__(address, Exchange)  # type: ignore[arg-type]
 

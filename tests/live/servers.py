@@ -59,6 +59,15 @@ class PythonOrigin(Server):
         found: list[str] = json.loads(fetch(self.port(), "/_raw")[1])
         return found
 
+    def whole(self) -> list[list[str]]:
+        """Method, target and body of every request to `echo` that arrived whole."""
+        found: list[list[str]] = json.loads(fetch(self.port(), "/_whole")[1])
+        return found
+
+    def reset(self) -> None:
+        """Forget what was received."""
+        fetch(self.port(), "/_reset")
+
 
 def proxy(*origins: int, listen: str = "", upstream: str = "", route: str = "", more: str = "", top: str = "") -> str:
     """A configuration that proxies everything to origins on these ports, with metrics on `observe` and an access log in the folder.

@@ -125,7 +125,7 @@ if is_native(reactor):
             self.assertEqual(len(server.received), 100)
             # What comes in passes through nothing of ours; what goes out costs one call, and one for the turn.
             self.assertEqual(set(frames), {"LoopConsumer._gather", "Turn.begin", "Turn.flush"})
-            self.assertEqual(frames.count("LoopConsumer._gather"), 499)
+            self.assertEqual(frames.count("LoopConsumer._gather"), 199)
             self.assertFalse([name for name in callers if name.startswith("edgegw")])
 
         async def test_both_ends_are_bound_without_detour(self) -> None:

@@ -238,8 +238,9 @@ class Answering(Case):
 
     def test_content_types(self) -> None:
         for name, wanted in (
-            ("a.html", b"text/html; charset=utf-8"), ("a.js", b"text/javascript; charset=utf-8"), ("a.css", b"text/css; charset=utf-8"),
-            ("a.json", b"application/json"), ("a.svg", b"image/svg+xml"), ("a.woff2", b"font/woff2"), ("a.wasm", b"application/wasm"),
+            ("a.html", b"text/html; charset=utf-8"), ("a.js", b"text/javascript; charset=utf-8"),
+            ("a.css", b"text/css; charset=utf-8"), ("a.json", b"application/json"), ("a.svg", b"image/svg+xml"), ("a.woff2", b"font/woff2"),
+            ("a.wasm", b"application/wasm"),
             ("a.PNG", b"image/png"), ("a.tar.gz", b"application/gzip"), ("a", b"application/octet-stream"),
             ("a.unknown", b"application/octet-stream"),
         ):  # fmt: skip
@@ -370,21 +371,18 @@ class InThreads(TestCase):
         source.body.attach(sink)
         return done.addCallback(lambda _: self.assertEqual(sink.data, data))
 
-    def test_descriptor_outlives_the_read_that_uses_it(self) -> Deferred[None]:
+    def test_descriptor_outlives_the_read_that_uses_it(self) -> None:
         source, _ = self.body(300_000)
         descriptor = source._descriptor
-        entered: Deferred[None] = Deferred()
+        clock = Clock()
         finish: Deferred[bytes] = Deferred()
-        source._threads = lambda *_: (entered.callback(None), finish)[1]  # type: ignore[assignment,return-value,misc]
+        source._clock, source._threads = clock, lambda *_: finish  # type: ignore[assignment,return-value,misc]
         source.body.attach(Gathered())
-
-        def cancel(_: None) -> None:
-            source.body.cancel()
-            os.fstat(descriptor)
-            finish.callback(b"x")
-            self.assertRaises(OSError, os.fstat, descriptor)
-
-        return entered.addCallback(cancel)
+        clock.advance(0)
+        source.body.cancel()
+        os.fstat(descriptor)
+        finish.callback(b"x")
+        self.assertRaises(OSError, os.fstat, descriptor)
 
 
 class Mistakes(SynchronousTestCase):
