@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from edgegw.cli.output import plural
 from edgegw.cli.place import config_path
 from edgegw.cli.verbs import CONFIG, CONFIG_WORD, EXIT_OK, EXIT_PROBLEMS, FORMS, Argument, Call, CommandFailed, Verb
 from edgegw.config.explain import UnknownKey, default_text, description, examples, explain, first_sentence, type_text
@@ -38,7 +39,7 @@ def run_check(call: Call) -> int:
     elif found:
         out.problems(found, sources, None if not refused else "")
     if not refused and out.form == "text" and loaded is not None:
-        counts = ", ".join(_plural(number, name) for name, number in _counts(loaded).items())
+        counts = ", ".join(plural(number, name.removesuffix("s")) for name, number in _counts(loaded).items())
         warned = f"; {count(found)}" if found else ""
         out.line(f"{path}: {out.paint('ok', 'green')} ({counts}{warned})")
     return EXIT_PROBLEMS if refused else EXIT_OK
@@ -59,10 +60,6 @@ def _provisioned(loaded: Loaded) -> tuple[Problem, ...]:
 def _counts(loaded: Loaded) -> dict[str, int]:
     settings = loaded.settings
     return {"routes": len(settings.routes), "upstreams": len(settings.upstreams), "listeners": len(settings.listen)}
-
-
-def _plural(number: int, name: str) -> str:
-    return f"{number} {name.removesuffix('s') if number == 1 else name}"
 
 
 def run_show(call: Call) -> int:
@@ -191,5 +188,5 @@ EXPLAIN = Verb(
     run_explain,
     (Argument(("KEY",), "such as routes.timeout or upstreams.pool; without it, every key", {"nargs": "?"}), *FORMS),
     "`edgegw explain middleware` lists what a route's `middleware:` may use.",
-    ("edgegw explain routes.timeout", "edgegw explain middleware.header_rules"),
+    ("edgegw explain routes.timeout", "edgegw explain middleware.headers"),
 )

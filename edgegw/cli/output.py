@@ -95,6 +95,11 @@ def paint(text: str, shade: Paint, wanted: bool) -> str:
     return f"\x1b[{_CODES[shade]}m{text}\x1b[0m" if wanted else text
 
 
+def plural(number: int, name: str) -> str:
+    """`1 route`, `2 routes`."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
 def plain(text: str) -> str:
     """One line, and nothing in it that a terminal would obey."""
     return "".join(char if char.isprintable() else " " for char in text)

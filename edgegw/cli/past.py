@@ -38,7 +38,7 @@ def run_history(call: Call) -> int:
         call.out.data({"running": running, "entries": [entry.as_data() for entry in entries]})
         return EXIT_OK
     if not entries:
-        call.out.note(f"no configuration was accepted yet: {history.folder} is empty")
+        call.out.note(f"no configuration was accepted yet ({history.folder})")
         return EXIT_OK
     rows = [
         (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgegw.cli.control_client import NotRunning, ask
-from edgegw.cli.output import Output
+from edgegw.cli.output import Output, plural
 from edgegw.cli.place import control_socket
 from edgegw.cli.verbs import CONFIG, EXIT_OK, EXIT_PROBLEMS, FORMS, STATE, Argument, Call, Verb
 from edgegw.config.diff import render
@@ -41,7 +41,7 @@ def _print_status(out: Output, status: Mapping[str, Any]) -> None:
         else out.paint(f"not ready: {', '.join(status['not_ready'])}", "red")
     )
     out.line(f"edgegw {status['version']}  {ready}  pid {status['pid']}  up {duration(status['uptime_s'])}")
-    counts = f"{status['routes']} routes, {status['upstreams']} upstreams"
+    counts = f"{plural(status['routes'], 'route')}, {plural(status['upstreams'], 'upstream')}"
     out.line(f"config  {status['config']}, number {status['number']} since {moment(status['since'])}: {counts}")
     rows = [(each["name"], each["scheme"], each["connections"]) for each in status["listeners"]]
     out.table(("LISTENER", "SCHEME", "CONNECTIONS"), rows)
@@ -65,14 +65,14 @@ def moment(text: str) -> str:
 def run_reload(call: Call) -> int:
     """Take the file as it is now."""
     verdict = ask(control_socket(call), "reload", {"dry_run": call.options.dry_run})
-    return _tell(call, verdict, "accepted")
+    return _tell(call, verdict, f"number {verdict['number']} serves")
 
 
 def run_rollback(call: Call) -> int:
     """Take an earlier configuration."""
     number = call.options.number
     verdict = ask(control_socket(call), "rollback", {"number": number, "dry_run": call.options.dry_run})
-    status = _tell(call, verdict, f"configuration {number} taken back")
+    status = _tell(call, verdict, f"configuration {number} serves again, as number {verdict['number']}")
     if status == EXIT_OK and not call.out.is_json and not call.options.dry_run:
         call.out.note("The file on disk is as it was and comes back with the next reload or start.")
         call.out.note(f"To keep this one: edgegw history {number} > FILE")
@@ -92,9 +92,7 @@ def _tell(call: Call, verdict: Mapping[str, Any], done: str) -> int:
             out.problems(problems, verdict["sources"], None)
         if out.form == "text":
             out.changes(render(changes))
-            result = (
-                "would be accepted; nothing was changed" if dry_run else f"{done}: number {verdict['number']} serves"
-            )
+            result = "would be accepted; nothing was changed" if dry_run else done
             out.line(out.paint("ok", "green") + f": {result}")
     return EXIT_OK if verdict["ok"] else EXIT_PROBLEMS
 

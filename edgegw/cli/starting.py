@@ -12,7 +12,7 @@ from twisted.python import usage
 from twisted.scripts import twistd
 
 import edgegw
-from edgegw.cli.output import Output
+from edgegw.cli.output import Output, plural
 from edgegw.cli.place import DEFAULT_CONFIG, NO_CONFIG, config_path
 from edgegw.cli.verbs import (
     CONFIG,
@@ -29,7 +29,6 @@ from edgegw.cli.verbs import (
 from edgegw.config.problems import ConfigError
 from edgegw.config.schema import schema
 from edgegw.config.yamltext import scalar
-from edgegw.gateway.inquiry import target_text
 from edgegw.gateway.loading import Loaded, read
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.settings import ListenSettings
@@ -82,7 +81,7 @@ def _nothing_here(call: Call) -> int:
 
 def _banner(out: Output, path: str, loaded: Loaded) -> None:
     settings = loaded.settings
-    counts = f"{len(settings.upstreams)} upstreams, {len(settings.routes)} routes"
+    counts = f"{plural(len(settings.upstreams), 'upstream')}, {plural(len(settings.routes), 'route')}"
     out.note(f"edgegw {edgegw.__version__}  config {path} ({counts})  pid {os.getpid()}")
     width = max(len(listen.name) for listen in settings.listen)
     for listen in settings.listen:
@@ -100,8 +99,7 @@ def _about(listen: ListenSettings, settings: GatewaySettings) -> str:
     host = "127.0.0.1" if listen.interface in (None, "0.0.0.0", "::") else listen.interface
     host = f"[{host}]" if ":" in host else host
     scheme, usual = ("https", 443) if listen.tls else ("http", 80)
-    first = f"   first route: {target_text(settings.routes[0])}" if len(settings.routes) == 1 else ""
-    return f"{scheme}://{host}{'' if listen.port == usual else f':{listen.port}'}/{first}"
+    return f"{scheme}://{host}{'' if listen.port == usual else f':{listen.port}'}/"
 
 
 def _twistd(path: str, loop: str) -> int:
@@ -169,7 +167,7 @@ def _proxy_text(source: str, destination: str) -> str:
     interface = f", interface: {scalar(host)}" if host else ""
     url = _forward_to(destination)
     return (
-        f"# edgegw proxy {source} {destination}\nedgegw: 1\nlisten:\n  - {{port: {port}{interface}}}\n"
+        f"# edgegw proxy {source} {destination}\nedgegw: 1\nshutdown: {{lame_duck: 0s}}\nlisten:\n  - {{port: {port}{interface}}}\n"
         f'upstreams:\n  app: {{endpoints: [{scalar(url)}]}}\nroutes:\n  - {{match: "/**", to: app}}\n'
     )
 

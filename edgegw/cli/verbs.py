@@ -105,7 +105,7 @@ class Verb:
 
     def help(self) -> str:
         """What `edgegw VERB --help` prints."""
-        lines = [f"Usage: {self.usage}", "", self.summary]
+        lines = [f"Usage: {self.usage}", "", f"{self.summary[0].upper()}{self.summary[1:]}."]
         if self.details:
             lines += ["", *self.details.strip().splitlines()]
         for title, wanted in (("Arguments", False), ("Options", True)):

@@ -10,10 +10,10 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from urllib.parse import unquote_to_bytes
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.problems import Problems, quoted
@@ -55,10 +55,6 @@ class ValueTestSettings(Settings):
         return [name for name in ("exact", "regex", "prefix", "present") if getattr(self, name) is not None]
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 class WhenSettings(Settings):
     """Predicates of a route: all of them must hold."""
 
@@ -68,7 +64,7 @@ class WhenSettings(Settings):
     """Query parameters by name, compared after percent-decoding."""
     cookie: dict[str, ValueTestSettings] = {}
     """Cookies by name."""
-    client_ip: Annotated[list[Cidr], BeforeValidator(_as_list)] = []
+    client_ip: list[Cidr] = []
     """Address ranges, one of which holds the client's address (the one found behind `trusted_proxies`)."""
     protocol: Literal["http1", "grpc", "websocket"] | None = None
     """`http1`: HTTP/1.x; `grpc`: content type application/grpc; `websocket`: asks for an upgrade to WebSocket."""
@@ -79,7 +75,7 @@ class WhenSettings(Settings):
 class MiddlewareWhenSettings(WhenSettings):
     """Predicates of a middleware entry: all of them must hold."""
 
-    method: Annotated[list[str], BeforeValidator(_as_list)] = []
+    method: list[str] = []
     """Request methods, one of which it must be."""
     path: ValueTestSettings | None = None
     """The normalised request path as it came, without `;parameters`; a text that ends with `/**` is a prefix."""

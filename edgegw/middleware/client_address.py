@@ -15,6 +15,7 @@ from edgegw.exchange.model import Exchange, Response
 from edgegw.net.addresses import UNIX, CidrSet, client_address, walk
 from edgegw.net.forwarded import ForwardedHop, format_forwarded, parse_forwarded
 from edgegw.net.peer_identity import PeerIdentity
+from edgegw.wire.authority import AuthorityError, parse_authority
 from edgegw.wire.headers import Field, Headers
 
 _ONE_ADDRESS = frozenset({b"x-real-ip", b"x-client-ip", b"true-client-ip", b"x-cluster-client-ip"})
@@ -85,16 +86,14 @@ class ClientAddress:
             hops = [*(ForwardedHop(address) for address in found.hops[:-1]), own]
         else:
             found = walk(peer, [hop.address for hop in said], self._trusted)
-            before = len(found.hops) - 1
-            hops = [*(said[-before:] if before else ()), own]
+            believed = len(found.hops) - 1
+            hops = [*map(_plausible, said[len(said) - believed :]), own]
         exchange.client = found.client
-        client = found.client.encode("ascii")
         headers.set(b"X-Forwarded-For", ", ".join(found.hops).encode("ascii"))
         _settle(headers, b"X-Forwarded-Proto", hops[0].proto or own.proto, _PROTOS)
-        if hops[0].host or request.authority:
-            _settle(headers, b"X-Forwarded-Host", hops[0].host or request.authority, None)
+        _settle(headers, b"X-Forwarded-Host", hops[0].host or own.host)
         for field in [field for field in headers.fields if field[0] in _ONE_ADDRESS]:
-            headers.set(field[1], client)
+            headers.set(field[1], found.client.encode("ascii"))
         if _FORWARDED in headers:
             headers.set(b"Forwarded", b", ".join([_element(hop) for hop in hops]))
 
@@ -102,11 +101,25 @@ class ClientAddress:
         return f"<ClientAddress trusting {self._trusted!r}>"
 
 
-def _settle(headers: Headers, name: bytes, default: bytes | None, allowed: frozenset[bytes] | None) -> None:
-    """Keep what a trusted proxy said in one field, if it makes sense; else say it ourselves."""
+def _settle(headers: Headers, name: bytes, default: bytes | None, allowed: frozenset[bytes] | None = None) -> None:
+    """Keep the one thing that a trusted proxy said in a field, if it makes sense; else say it ourselves."""
     values = headers.get_all(name.lower())
-    if len(values) != 1 or not values[0] or (allowed is not None and values[0] not in allowed):
-        headers.set(name, default or b"")
+    if len(values) == 1 and values[0] and (allowed is None or values[0] in allowed):
+        return
+    if default:
+        headers.set(name, default)
+    else:
+        headers.remove(name.lower())
+
+
+def _plausible(hop: ForwardedHop) -> ForwardedHop:
+    """The hop with a scheme and a host that can be said on, or none."""
+    proto, host = hop.proto, hop.host
+    try:
+        parse_authority(host or b"")
+    except AuthorityError:
+        host = None
+    return ForwardedHop(hop.address, host, proto if proto in _PROTOS else None)
 
 
 def _element(hop: ForwardedHop) -> bytes:

@@ -15,7 +15,7 @@ from edgegw.wire import headers as wire
 class HeaderEdits(Settings):
     """Changes of one header section, made in this order: remove, set, add."""
 
-    remove: tuple[str, ...] = Field((), description="Names of fields to leave out.")
+    remove: tuple[str, ...] = Field(default=(), description="Names of fields to leave out.")
     set: dict[str, str] = Field(default_factory=dict, description="Fields to put in place of all of their name.")
     add: dict[str, str] = Field(default_factory=dict, description="Fields to append.")
 
@@ -39,15 +39,17 @@ class HeaderEdits(Settings):
 class HeaderRulesSettings(Settings):
     """Changes of header fields."""
 
-    request: HeaderEdits = Field(HeaderEdits(), description="Before the target sees the request.")
-    response: HeaderEdits = Field(HeaderEdits(), description="After the target answered.")
+    request: HeaderEdits = Field(default=HeaderEdits(), description="Before the target sees the request.")
+    response: HeaderEdits = Field(default=HeaderEdits(), description="After the target answered.")
 
     @field_validator("request")
     @classmethod
     def _keeps_via(cls, edits: HeaderEdits) -> HeaderEdits:
         for name in (*edits.remove, *edits.set, *edits.add):
             if name.lower() == "via":
-                raise ValueError(f'"{name}" of requests is how the gateway notices that it asks itself; it stays as it is')
+                raise ValueError(
+                    f'"{name}" of requests is how the gateway notices that it asks itself; it stays as it is'
+                )
         return edits
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -16,7 +16,9 @@ from edgegw.exchange.predicates import Predicate, WhenSettings
 class MiddlewareUse(Settings):
     """One entry of a route's `middleware:` list."""
 
-    use: str = Field(description="Name of the middleware; `edgegw explain middleware` lists them.", examples=["headers"])
+    use: str = Field(
+        description="Name of the middleware; `edgegw explain middleware` lists them.", examples=["headers"]
+    )
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Its settings.")
     when: WhenSettings | None = Field(None, description="Only for exchanges that fit; others pass it by.")
 
@@ -55,9 +57,9 @@ class Conditional:
         self._then = then
         self._otherwise = otherwise
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Go in or past."""
-        return await (self._then if self._when(exchange) else self._otherwise)(exchange)
+        return (self._then if self._when(exchange) else self._otherwise)(exchange)
 
     def __repr__(self) -> str:
         return f"<Conditional {self._then!r}>"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from pydantic import Field
 
 from edgegw.config.model import Settings
 from edgegw.config.units import Size
+from edgegw.exchange.body import EMPTY
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.model import Exchange, Response
 from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
@@ -26,12 +29,12 @@ class RequestCaps:
         self._next = following
         self._limit = limit
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Cap the body, go on."""
         body = exchange.request.body
-        if not body.empty:
+        if body is not EMPTY:
             body.cap(self._limit)
-        return await self._next(exchange)
+        return self._next(exchange)
 
 
 def build(settings: RequestCapsSettings, _: Surroundings) -> Middleware:

@@ -38,11 +38,9 @@ class RequestId:
         """Identify, then go on."""
         headers = exchange.request.headers
         came = headers.get(_LOWER)
-        if came is not None and _valid(came) and (exchange.connection.peer or UNIX) in self._trusted:
+        if came is not None and self._believes(exchange) and _valid(came):
             value = came
             exchange.id = came.decode("ascii")
-            if len(headers.first()) != len(headers.fields):
-                headers.set(REQUEST_ID, value)
         else:
             ids = self._ids or self._refill()
             exchange.id = ids.pop()
@@ -55,6 +53,11 @@ class RequestId:
             response.headers.remove(_LOWER)
         response.headers.append((_LOWER, REQUEST_ID, value))
         return response
+
+    def _believes(self, exchange: Exchange) -> bool:
+        """Whether a trusted proxy said it, and said one thing: of two ids one is the stranger's behind it."""
+        peer = exchange.connection.peer or UNIX
+        return peer in self._trusted and len(exchange.request.headers.get_all(_LOWER)) == 1
 
     def _refill(self) -> list[str]:
         """A system call per id would cost more than the rest of this layer: draw for many at a time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from pydantic import Field
 
 from edgegw.config.model import Settings
@@ -33,7 +35,7 @@ class TotalTimeout:
         self._total_s = total_s
         self._wheel = wheel
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Arm, go on; disarmed when the exchange ends."""
 
         def expired() -> None:
@@ -47,7 +49,7 @@ class TotalTimeout:
         exchange.deadline_s = exchange.started_s + self._total_s
         deadline.set_at(exchange.deadline_s)
         exchange.on_end(ended)
-        return await self._next(exchange)
+        return self._next(exchange)
 
 
 def build(settings: TotalTimeoutSettings, around: Surroundings) -> Middleware:

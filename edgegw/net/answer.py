@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from edgegw.exchange.body import EMPTY
+from edgegw.errors import GatewayError, Phase
 from edgegw.exchange.model import Exchange, Response
+from edgegw.wire.events import ResponseHead
 from edgegw.wire.headers import Field
-from edgegw.wire.http1_encode import encode_response_head
+from edgegw.wire.http1_encode import encode_informational, encode_response_head
 
 # The connection's own business; whatever a target or upstream said about it does not count.
 _OWN = frozenset(
@@ -37,6 +38,9 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
 
     Args:
         keep: the connection could live on. date: the field to add when the response has no Date (RFC 9110 6.6.1).
+
+    Raises:
+        GatewayError: 500 `unsafe_head`, or `informational_answer` for a status below 200 that ends nothing.
     """
     head, status, headers = exchange.head, response.status, response.headers
     keep = keep and head.keep_alive and not response.close
@@ -45,14 +49,16 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
     own = _OWN
     extra: list[Field] = []
     if response.takeover is not None:
-        own, keep, bodiless = _OWN_OF_TAKEOVER, True, True
-    elif head.method == "HEAD" or status == 304:
+        return _frame_takeover(response, date)
+    if head.method == "HEAD" or status == 304:
         bodiless = True
         if b"content-length" in headers:
             own = _OWN_BUT_LENGTH
-        elif length is not None and response.body is not EMPTY and not response.body.empty:
+        elif length and head.method == "HEAD":
             extra.append((b"content-length", b"Content-Length", b"%d" % length))
-    elif status == 204:
+    elif status <= 204 and (status == 204 or status < 200):
+        if status < 200:
+            raise GatewayError(500, "informational_answer", phase=Phase.SEND, detail=f"{status} as the final answer")
         bodiless = True
     elif length is not None:
         said = b"%d" % length
@@ -65,9 +71,7 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
         extra.append(_CHUNKED)
     else:
         keep = False
-    if response.takeover is not None:
-        extra.append(_UPGRADE)
-    elif not keep:
+    if not keep:
         extra.append(_CLOSE)
     elif head.version == "1.0":
         extra.append(_KEEP_ALIVE)
@@ -76,3 +80,22 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
     fields = [field for field in headers.fields if field[0] not in own]
     fields += extra
     return Framed(encode_response_head(status, response.reason, fields), keep, chunked, bodiless)
+
+
+def _frame_takeover(response: Response, date: Callable[[], Field]) -> Framed:
+    """A 101, or a 2xx to CONNECT: nothing frames what follows (RFC 9110 7.8, 9.3.6)."""
+    fields = [field for field in response.headers.fields if field[0] not in _OWN_OF_TAKEOVER]
+    if response.status == 101:
+        fields.append(_UPGRADE)
+    if b"date" not in response.headers:
+        fields.append(date())
+    return Framed(encode_response_head(response.status, response.reason, fields), True, False, True)
+
+
+def frame_informational(head: ResponseHead) -> bytes:
+    """A 1xx head as it is passed on (RFC 9110 15.2): what it says about the connection it came by is left out.
+
+    Raises:
+        GatewayError: 500 `unsafe_head`.
+    """
+    return encode_informational(head.status, [field for field in head.headers.fields if field[0] not in _OWN])

@@ -1,46 +1,37 @@
 """Drives an HTTP/1.x codec on one downstream connection and emits exchanges, one at a time and in order.
 
-The connection is the source of the request's body and the sink of the response's. What it carries in one moment:
+The connection is the source of the request's body and the sink of the response's (`answering`). What it carries in one moment:
 
     between requests -> head arriving -> exchange running (upload perhaps still coming) -> answer sent -> between requests
 
-Requests that were pipelined behind a running exchange wait as events, with reading paused.
+Requests that were pipelined behind a running exchange wait, reading being paused: at most `PIPELINED` of them parsed, the rest as the
+bytes of the reads that brought them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgegw.errors import GatewayError, Phase, Side
 from edgegw.exchange.body import EMPTY, Body
 from edgegw.exchange.drive import Drive
-from edgegw.exchange.model import Exchange, Outcome, Request, Response
-from edgegw.net.answer import frame_answer
-from edgegw.net.stall import unsent
-from edgegw.wire.events import End, Event, RequestHead, ResponseHead, Violation
-from edgegw.wire.headers import Field, Headers
-from edgegw.wire.http1 import RequestCodec
-from edgegw.wire.http1_encode import CONTINUE, encode_chunk, encode_informational, encode_last_chunk
+from edgegw.exchange.model import Exchange, Request
+from edgegw.net.answering import DISCARD, Answering
+from edgegw.wire.events import End, Event, RequestHead, Violation
+from edgegw.wire.headers import Headers
+from edgegw.wire.http1_encode import CONTINUE
 
 if TYPE_CHECKING:
     from edgegw.net.listener import Listener
 
-UPLOAD_CHECK_S = 5.0
-LINGER_S = 2.0
-DISCARD = 256 * 1024
-"""Bytes of an unwanted upload that are read and thrown away, so that the connection can live on or the answer be read."""
-
-_log = Logger("edgegw.net.downstream")
-
 
 @implementer(IPushProducer, IHandshakeListener)
-class Http1Downstream(Protocol):
+class Http1Downstream(Answering):
     """One downstream connection.
 
     Args:
@@ -48,236 +39,284 @@ class Http1Downstream(Protocol):
     """
 
     def __init__(self, listener: Listener, peer: str, peer_port: int, local_port: int) -> None:
-        self.listener = listener
+        super().__init__(listener)
         self.peer = peer
         self.peer_port = peer_port
         self.local_port = local_port
-        self.tls: Any = None
-        self._codec = RequestCodec(listener.limits, secure=listener.secure)
-        self._deadline = listener.wheel.deadline(self._expired)
-        self._stall = listener.wheel.deadline(self._stalled)
-        self._stall_mark: tuple[int, int] = (0, 0)
-        self._queue: list[Event] = []
-        self._exchange: Exchange | None = None
-        self._upload: Body | None = None
-        self._drive: Drive[Response] | None = None
-        self._answer: Response | None = None
-        self._taken: Any = None
-        self._read_paused = False
-        self._handshaking = listener.secure
-        self._head_pending = False
-        self._lingering = False
+        self._handshaking = self._secure
+        self._fault = ""
         self._pumping = False
-        self._closing = False
-        self._keep = True
-        self._chunked = False
-        self._sent = 0
-        self._requests = 0
-        self._upload_mark = (0, 0.0)
-        self._last_read_s = 0.0
-        self._discard_limit = 0
-        self._linger_left = DISCARD
 
     # The connection's life.
 
     def connectionMade(self) -> None:
         """Twisted: accepted; below TLS the handshake is still to come."""
-        assert self.transport is not None
         self.transport.registerProducer(self, True)
-        caps = self.listener.caps
-        self._deadline.set(caps.handshake if self._handshaking else caps.idle)
+        if self._handshaking:
+            self._patience.handshake()
+        else:
+            self._patience.idle()
         self.listener.opened(self)
 
     def handshakeCompleted(self) -> None:
         """Twisted: the TLS handshake is done."""
         self._handshaking = False
         self.tls = self.listener.tls_facts(self.transport)
-        self._deadline.set(self.listener.caps.idle)
+        self._patience.idle()
+        if self._closing:
+            self._patience.draining()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: gone. Whatever the exchange waits for is cancelled."""
-        self._deadline.drop()
-        self._stall.drop()
-        self._queue.clear()
-        self.listener.closed(self, reason, self._handshaking)
-        if self._taken is not None:
-            self._taken.connectionLost(reason)
-        if self._exchange is not None:
-            gone = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
-            self._tear(self._exchange, self._exchange.failure or gone, complete=self._taken is not None)
+        self._stop_listening()
+        self._patience.over()
+        fault = (self._fault or getattr(reason.value, "reason", "handshake_aborted")) if self._handshaking else ""
+        try:
+            if self._taken is not None:
+                self._taken.connectionLost(reason)
+        finally:
+            if self._exchange is not None:
+                gone = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
+                self._tear(gone, complete=self._taken is not None)
+            self.listener.closed(self, fault)
 
     def drain(self) -> None:
-        """Finish what is in flight, then close; at once when nothing is."""
+        """Finish what is in flight or on its way, then close; at once when nothing is."""
         self._closing = True
-        if self._exchange is None and self._upload is None and not self._lingering:
+        if self._handshaking or self._held or self._exchange is not None or self._upload is not None:
+            return
+        if self._codec.head_bytes_pending or not self._requests:
+            self._patience.draining()
+        else:
             self._close()
 
     def abort_now(self) -> None:
         """End the connection, whatever it carries."""
-        if self.transport is not None:
-            self.transport.unregisterProducer()
-            self.transport.abortConnection()
-
-    def _close(self) -> None:
-        self._deadline.set(LINGER_S)
-        if self.transport is not None:
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
-
-    def _linger(self) -> None:
-        """Close so that the peer can read the answer though it is still sending: a reset would take it away."""
-        half_close = getattr(self.transport, "loseWriteConnection", None)
-        if self.listener.secure or half_close is None or self.transport is None:
-            self._close()
-            return
-        self._lingering = True
-        self._deadline.set(LINGER_S)
-        self.resume()
-        self.transport.unregisterProducer()
-        half_close()
+        self._tear(GatewayError(503, "gateway_stopped", phase=Phase.RESPONSE_BODY), complete=False)
+        self._abort()
 
     # Reading: the source of the request's body.
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came."""
-        if self._lingering:
-            self._linger_left -= len(data)
-            if self._linger_left < 0:
-                self.abort_now()
+        if self._held:
+            self._set_aside(data)
             return
-        self._last_read_s = self.listener.wheel.now_s
-        self._handle(self._codec.receive(data))
+        self._patience.last_read_s = self._wheel.now_s
+        events = self._codec.receive(data)
+        upload = self._upload
+        # Nearly every read of a big upload is this; nothing else may stand in its way.
+        if upload is not None and len(events) == 1 and events[0].__class__ is bytes and upload.error is None:
+            upload.write(events[0])  # type: ignore[arg-type]
+            return
+        if not events:
+            self._no_event()
+            return
+        self._handle(events)
+        if self._exchange is None and not self._held:
+            self._next()
+
+    def _set_aside(self, data: bytes) -> None:
+        """Bytes behind requests that wait; or that nobody will look at, read only so that the peer gets to its answer."""
+        if not self._deaf:
+            self._raw.append(data)
+            return
+        self._linger_left -= len(data)
+        if self._linger_left < 0 and not self._read_paused:
+            self._read_paused = True
+            self.transport.pauseProducing()
+
+    def _no_event(self) -> None:
+        """A part of a head or of chunk framing, or bytes behind the last request."""
+        if self._upload is not None:
+            return
+        if self._exchange is None:
+            self._await_head()
+        else:
+            self._pushy = True
+            if self._codec.held and not self._held_back:
+                # For the protocol to come; no more of it than fits while the switch is being decided.
+                self._held_back = True
+                self._turn_reading()
 
     def _handle(self, events: list[Event]) -> None:
         started: Exchange | None = None
-        upload = self._upload
         for at, event in enumerate(events):
             kind = event.__class__
             if kind is bytes:
-                if upload is not None:
-                    upload.write(event)  # type: ignore[arg-type]
-                    if upload.error is not None and upload.size > self._discard_limit:
-                        self._too_much(upload)
+                self._upload_data(event)  # type: ignore[arg-type]
             elif kind is End:
-                upload = self._end_upload(upload, event)  # type: ignore[arg-type]
-            elif self._exchange is not None and not (kind is Violation and upload is not None):
-                self._queue.extend(events[at:])
-                self.pause()
+                self._end_upload(event)  # type: ignore[arg-type]
+            elif kind is Violation and self._upload is not None:
+                self._spoil(event, self._upload)  # type: ignore[arg-type]
+            elif self._exchange is not None or self._write_paused:
+                self._queue = events[at:]
+                self._pushy = self._held = True
                 break
             elif kind is RequestHead:
                 started = self._begin(event)  # type: ignore[arg-type]
-                upload = self._upload
             else:
-                started = self._refuse(event, upload) or started  # type: ignore[arg-type]
-                upload = None
+                started = self._refuse(event)  # type: ignore[arg-type]
+            if self._deaf:
+                return
+        if self._held:
+            self._turn_reading()
         if started is not None:
-            self._run(started)
-        elif self._exchange is None and self._upload is None:
-            self._between()
+            self._drive = drive = Drive(self.listener.responder(started), self._respond, self._broken)
+            drive.start()
 
-    def _between(self) -> None:
-        """No exchange runs: the next head is awaited, or on its way."""
-        if self._queue:
-            self._pump()
+    def _next(self) -> None:
+        """No exchange runs: the next one begins, or its head is awaited."""
+        if self._deaf or self._upload is not None:
             return
+        if self._queue or self._raw or not self._codec.idle:
+            self._pump()
+        else:
+            self._await_head()
+
+    def _await_head(self) -> None:
         if self._codec.head_bytes_pending:
-            if not self._head_pending:
-                self._head_pending = True
-                self._deadline.set(self.listener.caps.head_deadline)
-        elif self._closing and not self._lingering:
+            self._patience.head()
+        elif self._closing:
             self._close()
-
-    def _begin(self, head: RequestHead) -> Exchange:
-        self._head_pending = False
-        listener = self.listener
-        body = EMPTY if head.length == 0 else Body(head.length, self)
-        request = Request(head, listener.scheme, body)
-        exchange = Exchange(head, request, self, listener.current.snapshot, listener.clock())
-        self._exchange = exchange
-        self._sent = 0
-        if body is EMPTY:
-            self._deadline.clear()
         else:
-            self._upload = body
-            self._upload_mark = (0, self.listener.wheel.now_s)
-            self._deadline.set(UPLOAD_CHECK_S)
-        if self.tls is not None and listener.misdirected(self.transport, head.host):
-            exchange.refused = GatewayError(421, "misdirected_request", side=Side.DOWNSTREAM, phase=Phase.ROUTE)
-        return exchange
-
-    def _refuse(self, violation: Violation, upload: Body | None) -> Exchange | None:
-        """The peer broke the protocol. Inside an upload the exchange hears of it; else the head becomes an exchange."""
-        error = GatewayError(
-            violation.status, violation.reason, side=Side.DOWNSTREAM, phase=Phase.HEAD, detail=violation.detail, close=True
-        )
-        self._keep = False
-        self._closing = True
-        if upload is not None:
-            self._upload = None
-            error.phase = Phase.BODY
-            upload.abort(error)
-            if self._exchange is None:
-                self._linger()
-            return None
-        head = RequestHead(
-            violation.method or "-", violation.target, "", None, b"", "", None, "1.1", Headers(), 0, keep_alive=False
-        )
-        exchange = self._begin(head)
-        exchange.refused = error
-        return exchange
-
-    def _end_upload(self, upload: Body | None, event: End) -> Body | None:
-        if upload is not None:
-            self._upload = None
-            self._deadline.clear()
-            upload.end(event.trailers)
-            if self._exchange is None:
-                self._deadline.set(self.listener.caps.idle)
-        return None
-
-    def _too_much(self, upload: Body) -> None:
-        """More of an unwanted upload came than is worth throwing away."""
-        if self._exchange is None:
-            self._linger()
-        else:
-            self.pause()
-
-    def _run(self, exchange: Exchange) -> None:
-        self._drive = drive = Drive(self.listener.responder(exchange), self._respond, self._broken)
-        drive.start()
+            self._patience.idle()
 
     def _pump(self) -> None:
-        """Begin the next of the requests that waited."""
+        """Go on with what waited."""
         if self._pumping:
             return
         self._pumping = True
         try:
-            while self._queue and self._exchange is None and self._upload is None:
-                events, self._queue = self._queue, []
+            while events := self._take_waiting():
                 self._handle(events)
         finally:
             self._pumping = False
-        if not self._queue and self._upload is None:
-            self.resume()
+        if self._deaf:
+            return
+        self._held = bool(self._queue or self._raw)
+        self._held_back = False
+        self._turn_reading()
+        if self._free:
+            self._await_head()
+
+    @property
+    def _free(self) -> bool:
+        """The next request may begin. Not while the peer leaves the last answer unread: its answers would pile up."""
+        return self._exchange is None and self._upload is None and not self._write_paused
+
+    def _take_waiting(self) -> list[Event]:
+        """What can be handled now of that which waited."""
+        free = self._free
+        if self._deaf or (self._queue and not free):
+            return []
+        if self._queue:
+            events, self._queue = self._queue, []
+            return events
+        if free and self._codec.held and (events := self._codec.decline_upgrade()):
+            return events
+        if not free and not self._raw:
+            return []
+        data = b"".join(self._raw)
+        self._raw.clear()
+        return self._codec.receive(data)
+
+    def _begin(self, head: RequestHead) -> Exchange:
+        listener = self.listener
+        if head.length == 0:
+            body = EMPTY
+            self._patience.busy()
+        else:
+            body = self._upload = Body(head.length, self)
+            self._patience.upload(body, head.expect_continue)
+        request = Request(head, self._scheme, body)
+        self._exchange = exchange = Exchange(head, request, self, listener.current.snapshot, listener.clock())
+        self._sent = 0
+        if self.tls is not None and listener.misdirected(self.transport, head.host):
+            exchange.refused = GatewayError(421, "misdirected_request", side=Side.DOWNSTREAM, phase=Phase.ROUTE)
+        return exchange
+
+    def _refuse(self, violation: Violation) -> Exchange:
+        """A head that cannot be read becomes an exchange too; the router answers it."""
+        self._keep = False
+        self._closing = self._pushy = True
+        head = RequestHead(
+            violation.method or "-", violation.target, "", None, b"", "", None, "1.1", Headers(), 0, keep_alive=False
+        )
+        exchange = self._begin(head)
+        exchange.refused = _fault_of(violation, Phase.HEAD)
+        return exchange
+
+    def _spoil(self, violation: Violation, upload: Body) -> None:
+        """The peer broke the protocol inside an upload: answered if nothing was sent yet, else torn; if it was wanted at all."""
+        error = _fault_of(violation, Phase.BODY)
+        exchange, wanted = self._exchange, upload.error is None
+        self._upload = None
+        self._keep = False
+        self._closing = self._pushy = True
+        if exchange is None:
+            self._linger()
+            return
+        self._patience.busy()
+        # Whoever reads the body may end the exchange at once.
+        upload.abort(error)
+        if wanted and (self._answer is not None or not upload.started):
+            self.fail(exchange, error)
+
+    def _upload_data(self, data: bytes) -> None:
+        upload = self._upload
+        if upload is None:
+            return
+        upload.write(data)
+        if upload.error is not None and upload.size > self._discard_limit and self._upload is upload:
+            # More of an unwanted upload came than is worth throwing away.
+            self._keep = False
+            if self._exchange is None:
+                self._linger()
+            else:
+                self.pause()
+
+    def _end_upload(self, event: End) -> None:
+        upload = self._upload
+        if upload is not None:
+            self._upload = None
+            self._patience.busy()
+            if self._body_paused:
+                self.resume()
+            upload.end(event.trailers)
+
+    def late(self, violation: Violation) -> None:
+        """From patience: the peer took too long for a head or a body."""
+        self._handle([violation])
+
+    def idle_over(self) -> None:
+        """From patience: no request came."""
+        self._close()
+
+    def give_up(self, reason: str) -> None:
+        """From patience: the peer takes or sends nothing any more."""
+        self._fault = reason
+        self._tear(GatewayError(408, reason, side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY), complete=False)
+        self._abort()
 
     def start(self) -> None:
         """Somebody reads the request's body: only now is a waiting peer told to send it (RFC 9110 10.1.1)."""
-        exchange = self._exchange
-        if exchange is not None and exchange.head.expect_continue and self._answer is None and self.transport is not None:
+        exchange, upload = self._exchange, self._upload
+        if exchange is None or upload is None or not exchange.head.expect_continue or self._answer is not None:
+            return
+        self._patience.asked()
+        if not upload.size:
             self.transport.write(CONTINUE)
 
     def pause(self) -> None:
-        """Read no more for now."""
-        if not self._read_paused and self.transport is not None:
-            self._read_paused = True
-            self.transport.pauseProducing()
+        """The body's reader is slow."""
+        self._body_paused = True
+        self._turn_reading()
 
     def resume(self) -> None:
-        """Read again."""
-        if self._read_paused and self.transport is not None:
-            self._read_paused = False
-            self._last_read_s = self.listener.wheel.now_s
-            self.transport.resumeProducing()
+        """The body's reader goes on."""
+        self._body_paused = False
+        self._turn_reading()
 
     def cancel(self) -> None:
         """Nobody reads the rest of the upload; a little of it is still taken off the wire."""
@@ -285,203 +324,33 @@ class Http1Downstream(Protocol):
             self._discard_limit = self._upload.size + DISCARD
         self.resume()
 
-    # Writing: the sink of the response's body.
-
-    def _respond(self, response: Response) -> None:
-        exchange = self._exchange
-        self._drive = None
-        if exchange is None or self.transport is None:
-            response.body.cancel()
-            return
-        self._answer = response
-        self._requests += 1
-        keep = self._keep and not self._closing and self._requests < self.listener.caps.requests
-        framed = frame_answer(exchange, response, keep and self._can_outlive(exchange), self.listener.date)
-        self._keep = framed.keep
-        self._chunked = framed.chunked
-        if response.takeover is not None:
-            self._hand_over(exchange, response, framed.head)
-            return
-        body = response.body
-        if framed.bodiless:
-            self.transport.write(framed.head)
-            body.cancel()
-            self._finish(exchange, response)
-            return
-        data = body.take_ready()
-        self._sent = len(data)
-        if framed.chunked:
-            data = encode_chunk(data) if data else b""
-            if body.ended:
-                data += encode_last_chunk(body.trailers)
-        self.transport.write(framed.head + data)
-        if body.ended:
-            self._finish(exchange, response)
-        else:
-            body.attach(self)
-
-    def _can_outlive(self, exchange: Exchange) -> bool:
-        """Whether the connection may serve on after this answer, as far as the upload is concerned."""
-        upload = self._upload
-        if upload is None or upload.error is None and upload.started:
-            return True
-        # A peer that waits for 100 may send the body or not: nobody can tell which bytes come next.
-        return not exchange.head.expect_continue and (upload.length or DISCARD + 1) - upload.size <= DISCARD
-
-    def write(self, data: bytes) -> None:
-        """Response body data."""
-        self._sent += len(data)
-        self.transport.write(encode_chunk(data) if self._chunked else data)  # type: ignore[union-attr]
-
-    def end(self, trailers: tuple[Field, ...]) -> None:
-        """The response's body is complete."""
-        exchange, response = self._exchange, self._answer
-        if exchange is None or response is None or self.transport is None:
-            return
-        if self._chunked:
-            self.transport.write(encode_last_chunk(trailers))
-        elif response.body.length is not None and response.body.length != self._sent:
-            self.abort(GatewayError(500, "response_length_mismatch", phase=Phase.RESPONSE_BODY))
-            return
-        self._finish(exchange, response)
-
-    def abort(self, error: GatewayError) -> None:
-        """The response broke off: the peer must not take it for complete."""
-        exchange = self._exchange
-        if exchange is not None:
-            self.fail(exchange, error)
-
-    def fail(self, exchange: Exchange, error: GatewayError) -> None:
-        """End an exchange by an error from outside its pipeline: answered if nothing was sent yet, else torn."""
-        if exchange is not self._exchange:
-            return
-        if self._answer is None:
-            if self._drive is not None:
-                self._drive.interrupt(error)
-            return
-        delimited_by_close = not self._chunked and self._answer.body.length is None
-        self._tear(exchange, error, complete=False)
-        if delimited_by_close:
-            self.abort_now()
-        else:
-            self._close()
-
-    def _finish(self, exchange: Exchange, response: Response) -> None:
-        self._exchange = self._answer = None
-        upload = self._upload
-        exchange.end(Outcome(response.status, True, exchange.request_size, self._sent, exchange.failure))
-        if upload is not None and upload.error is None:
-            upload.cancel()
-        if not self._keep:
-            if upload is not None or exchange.refused is not None:
-                self._linger()
-            else:
-                self._close()
-            return
-        if upload is None:
-            self._deadline.set(self.listener.caps.idle)
-        if exchange.head.upgrade:
-            self._queue[:0] = self._codec.decline_upgrade()
-        if self._queue:
-            self._pump()
-        elif self._closing and upload is None:
-            self._close()
-
-    def _tear(self, exchange: Exchange, error: GatewayError, complete: bool) -> None:
-        """Stop everything an exchange does, and end it."""
-        response, drive, upload = self._answer, self._drive, self._upload
-        self._exchange = self._answer = self._drive = self._upload = None
-        self._closing = True
-        exchange.failure = exchange.failure or error
-        if drive is not None:
-            drive.cancel()
-        if upload is not None:
-            upload.abort(error)
-        if response is not None:
-            response.body.cancel()
-        status = response.status if response is not None else 0
-        exchange.end(Outcome(status, complete, exchange.request_size, self._sent, exchange.failure))
-
-    def _broken(self, error: BaseException) -> None:
-        """The edge stage itself failed; its rescue should have answered."""
-        _log.failure("the edge stage failed", failure=Failure(error))
-        if self._exchange is not None:
-            self._tear(self._exchange, GatewayError(500, "edge_stage_failed"), complete=False)
-        self.abort_now()
-
-    def informational(self, exchange: Exchange, head: ResponseHead) -> None:
-        """Forward a 1xx head (RFC 9110 15.2); HTTP/1.0 peers know none."""
-        if exchange is self._exchange and self._answer is None and exchange.head.version == "1.1" and self.transport:
-            self.transport.write(encode_informational(head.status, head.headers.fields))
-
-    def _hand_over(self, exchange: Exchange, response: Response, head: bytes) -> None:
-        assert self.transport is not None and response.takeover is not None
-        self._deadline.clear()
-        self.transport.write(head)
-        self.transport.unregisterProducer()
-        self._taken = taken = response.takeover.connect(self.transport, self._codec.release())
-        self.dataReceived = taken.dataReceived  # type: ignore[method-assign]
-        rebind = getattr(self.transport, "rebind", None)
-        if rebind is not None:
-            rebind()
-
-    # Backpressure and deadlines.
+    # Backpressure of the peer.
 
     def pauseProducing(self) -> None:
         """Twisted: the peer reads slowly."""
-        self._stall_mark = unsent(self.transport)
-        self._stall.set(self.listener.caps.write_gap)
+        self._write_paused = True
+        self._patience.congested()
         if self._answer is not None:
             self._answer.body.pause()
 
     def resumeProducing(self) -> None:
         """Twisted: the peer took what waited."""
-        self._stall.clear()
+        self._write_paused = False
+        self._patience.relieved()
         if self._answer is not None:
             self._answer.body.resume()
+        elif self._exchange is None:
+            self._next()
 
     def stopProducing(self) -> None:
         """Twisted: the transport is going; `connectionLost` follows."""
 
-    def _stalled(self) -> None:
-        """The peer took too little for the send buffer to empty; has it taken anything at all?"""
-        mark = unsent(self.transport)
-        if mark != self._stall_mark:
-            self._stall_mark = mark
-            self._stall.set(self.listener.caps.write_gap)
-            return
-        if self._exchange is not None:
-            slow = GatewayError(408, "write_timeout", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
-            self._tear(self._exchange, slow, complete=False)
-        self.abort_now()
-
-    def _expired(self) -> None:
-        if self._upload is not None and not self._lingering:
-            self._check_upload(self._upload)
-        elif self._head_pending and self._exchange is None:
-            violation = Violation(408, "head_timeout", f"no complete head within {self.listener.caps.head_deadline:g} s")
-            self._handle([violation])
-        elif self._handshaking or self._lingering or self._closing:
-            self.abort_now()
-        elif self._exchange is None:
-            self._close()
-
-    def _check_upload(self, upload: Body) -> None:
-        """Refuse an upload that stands still or trickles (R.U.D.Y.); time that reading was paused does not count."""
-        now, caps = self.listener.wheel.now_s, self.listener.caps
-        size, since = self._upload_mark
-        if self._read_paused:
-            self._upload_mark = (upload.size, now)
-        elif now - self._last_read_s >= caps.body_gap and now - since >= caps.body_gap:
-            self._handle([Violation(408, "body_timeout", f"no body data for {caps.body_gap:g} s")])
-            return
-        elif now - since >= caps.body_rate_after:
-            if (upload.size - size) < caps.body_rate * (now - since):
-                self._handle([Violation(408, "body_too_slow", f"less than {caps.body_rate} bytes/s of body")])
-                return
-            self._upload_mark = (upload.size, now)
-        self._deadline.set(UPLOAD_CHECK_S)
-
     def __repr__(self) -> str:
         state = repr(self._exchange) if self._exchange else "closing" if self._closing else "between requests"
         return f"<Http1Downstream {self.peer}:{self.peer_port} {state}, {self._requests} answered>"
+
+
+def _fault_of(violation: Violation, phase: Phase) -> GatewayError:
+    return GatewayError(
+        violation.status, violation.reason, side=Side.DOWNSTREAM, phase=phase, detail=violation.detail, close=True
+    )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
-
-from pydantic import BeforeValidator
+from typing import ClassVar
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.problems import Loc, Problems, quoted
@@ -19,10 +17,6 @@ EXACT_HOST, ONE_LABEL, LABELS, ANY_HOST = range(4)
 
 _METHODS = re.compile(r"([A-Za-z|!#$%&'+\-.^_`~0-9]+)\s+(.*)", re.DOTALL)
 _is_method = re.compile(r"[A-Z][A-Z0-9_-]*").fullmatch
-
-
-def _as_list(value: object) -> object:
-    return value.split("|") if isinstance(value, str) else value
 
 
 def _long_form(text: str) -> Mapping[str, object]:
@@ -45,7 +39,7 @@ def _long_form(text: str) -> Mapping[str, object]:
             raise ValueError(f'{quoted(text)} is a method without a path; write "{rest} /**" for all of them')
         raise ValueError(f'{quoted(text)} has no path; write "{text.strip()}/**" for everything on that host')
     host = pieces[0] if pieces is not None else rest.partition("/")[0]
-    return {"host": host or None, "path": rest[len(host) :], "methods": methods or []}
+    return {"host": host or None, "path": rest[len(host) :], "methods": methods.split("|") if methods else []}
 
 
 class MatchSettings(Settings):
@@ -57,7 +51,7 @@ class MatchSettings(Settings):
     """`api.example.com`, `*.example.com` (one label), `**.example.com` (one or more), `{tenant}.example.com`; none is any host."""
     path: str = "/**"
     """Literal segments, `{name}`, `{name:int}`, `{name:regex}`, `*` (one segment), `**` (zero or more)."""
-    methods: Annotated[list[str], BeforeValidator(_as_list)] = []
+    methods: list[str] = []
     """Upper-case methods; none is any. GET also serves HEAD unless HEAD is routed."""
 
 

@@ -129,7 +129,8 @@ class Wheel:
         self._call = self._clock.callLater(delay_s, self._turn)
 
     def _turn(self) -> None:
-        if self.seconds() - self._expected_s < STALL_S:
+        self.now_s = self.seconds()
+        if self.now_s - self._expected_s < STALL_S:
             self._visit_due()
         else:
             # Some loops run what is called for now before they look at sockets, so twice.

@@ -58,7 +58,7 @@ def make_exchange(
     parts = urlsplit(url)
     authority = parts.netloc.encode("ascii")
     host, port = parse_authority(authority)
-    tls = SimpleNamespace(server_name=host) if parts.scheme == "https" else None
+    tls = SimpleNamespace(server_name=host, identity=None) if parts.scheme == "https" else None
     fields = Headers.of([(b"Host", authority), *headers])
     stream = Body.of(body) if isinstance(body, bytes) else body
     path = "*" if parts.path == "/*" and method == "OPTIONS" else normalise(parts.path or "/").path

@@ -108,13 +108,13 @@ class UpstreamDefaults(Settings):
         pattern=r"^[A-Za-z0-9.\-:\[\]_]+$",
     )
     tls: UpstreamTlsSettings = Field(
-        UpstreamTlsSettings(), description="How https endpoints are verified and what is shown to them."
+        default=UpstreamTlsSettings(), description="How https endpoints are verified and what is shown to them."
     )
     balance: Literal["round_robin", "weighted_round_robin"] = Field(
         default="weighted_round_robin", description="Which endpoint gets the next exchange."
     )
-    pool: PoolSettings = Field(PoolSettings(), description="Connections kept to each endpoint.")
-    timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="How long an endpoint may take.")
+    pool: PoolSettings = Field(default=PoolSettings(), description="Connections kept to each endpoint.")
+    timeouts: UpstreamTimeouts = Field(default=UpstreamTimeouts(), description="How long an endpoint may take.")
 
 
 class UpstreamSettings(UpstreamDefaults):

@@ -59,7 +59,7 @@ HOLDS: list[tuple[dict[str, object], Exchange, bool]] = [
     ({"cookie": {"a": {"present": True}}}, exchange(fields=[(b"Cookie", b"a=")]), True),
     ({"client_ip": ["10.0.0.0/8"]}, exchange(client="10.255.0.1"), True),
     ({"client_ip": ["10.0.0.0/8"]}, exchange(client="11.0.0.0"), False),
-    ({"client_ip": "10.0.0.7"}, exchange(client="10.0.0.7"), True),
+    ({"client_ip": ["10.0.0.7"]}, exchange(client="10.0.0.7"), True),
     ({"client_ip": ["10.0.0.0/8"]}, exchange(client="::ffff:10.0.0.1"), True),
     ({"client_ip": ["2001:db8::/32", "192.0.2.0/24"]}, exchange(client="2001:db8:1::9"), True),
     ({"client_ip": ["0.0.0.0/0"]}, exchange(client="::1"), False),
@@ -82,7 +82,7 @@ HOLDS: list[tuple[dict[str, object], Exchange, bool]] = [
 
 FOR_MIDDLEWARE: list[tuple[dict[str, object], str, str, bool]] = [
     ({"method": ["POST", "PUT"]}, "POST", "/", True),
-    ({"method": "POST"}, "GET", "/", False),
+    ({"method": ["POST"]}, "GET", "/", False),
     ({"path": "/admin"}, "GET", "/admin", True),
     ({"path": "/admin"}, "GET", "/admin;x=1", True),
     ({"path": "/admin"}, "GET", "/admin/", False),

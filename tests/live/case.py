@@ -17,6 +17,20 @@ from tests.live.wire import Wire
 Started = TypeVar("Started", bound=Server)
 
 
+def _noting(method: Callable[..., None]) -> Callable[..., None]:
+    """The test method, leaving a note when it fails: clean-ups are not told."""
+
+    @functools.wraps(method)
+    def noting(self: "LiveCase") -> None:
+        try:
+            method(self)
+        except BaseException:
+            self.failed = True
+            raise
+
+    return noting
+
+
 class LiveCase(SynchronousTestCase):
     """Synchronous on purpose: the servers are other processes, and blocking sockets say exactly what came when."""
 
@@ -24,22 +38,11 @@ class LiveCase(SynchronousTestCase):
 
     failed = False
 
-    def __init__(self, methodName: str = "runTest") -> None:
-        super().__init__(methodName)  # type: ignore[no-untyped-call]
-        setattr(self, methodName, self._noting(getattr(self, methodName)))
-
-    def _noting(self, method: Callable[[], None]) -> Callable[[], None]:
-        """The test method, leaving a note when it fails: clean-ups are not told."""
-
-        @functools.wraps(method)
-        def noting() -> None:
-            try:
-                method()
-            except BaseException:
-                self.failed = True
-                raise
-
-        return noting
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, method in list(vars(cls).items()):
+            if name.startswith("test"):
+                setattr(cls, name, _noting(method))
 
     def serve(self, server: Started) -> Started:
         """Start the server for the length of this test."""

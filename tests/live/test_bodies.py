@@ -221,7 +221,7 @@ class FramingTests(LiveCase):
     def test_early_answer_and_close(self) -> None:
         """An origin that answers and closes in the middle of an upload: the answer arrives whole."""
         wire = self.wire(self.front)
-        wire.send(b"POST /early?close=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 70_000)
+        wire.send(b"POST /early?close=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 70_000)
         answer = wire.read("POST")
         self.assertEqual((answer.status, answer.body), (200, b"early\n"))
 
@@ -271,6 +271,6 @@ class FramingTests(LiveCase):
     def test_head_and_body_in_one_read(self) -> None:
         """A small answer comes with its head in one segment: two would cost the peer a second wake-up."""
         wire = self.wire(self.front)
-        wire.request("/bytes/100")
+        wire.request("/echo")
         data = wire.receive(65536)
-        self.assertTrue(data.startswith(b"HTTP/1.1 200") and data.endswith(next(pattern(100))), data)
+        self.assertTrue(data.startswith(b"HTTP/1.1 200") and data.endswith(b"}"), data)

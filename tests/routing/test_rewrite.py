@@ -231,7 +231,9 @@ class Mistakes(SynchronousTestCase):
         ):
             with self.subTest(rewrite=raw):
                 problems = Problems()
-                self.assertIsNone(Rewrite.compile(RewriteSettings.model_validate(raw), problems.under("routes", 1, "rewrite")))
+                self.assertIsNone(
+                    Rewrite.compile(RewriteSettings.model_validate(raw), problems.under("routes", 1, "rewrite"))
+                )
                 (problem,) = problems
                 self.assertEqual(problem.loc, ("routes", 1, "rewrite", *loc))
                 self.assertIn(message, problem.message)
