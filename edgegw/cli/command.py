@@ -65,7 +65,7 @@ def _run(verb: Verb, words: list[str], out: Output, environ: Mapping[str, str]) 
     try:
         return verb.run(Call(verb.parse(words), out, environ, VERBS))
     except UsageProblem as error:
-        out.failure(f"{error}\nUsage: {verb.usage}      more: edgegw {verb.name} --help", EXIT_USAGE)
+        out.failure(str(error), EXIT_USAGE, f"Usage: {verb.usage}      more: edgegw {verb.name} --help")
         return EXIT_USAGE
     except CommandFailed as error:
         out.failure(str(error), EXIT_PROBLEMS)

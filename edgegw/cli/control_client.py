@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.cli.verbs import CommandFailed
+from edgegw.gateway.messages import LONGEST_PATH
 
 TIMEOUT_S = 60.0
 """For one answer: a reload builds a whole configuration first."""
@@ -30,6 +31,8 @@ def ask(
         NotRunning: no gateway answers at `path`. CommandFailed: it refused the command, or its answer did not come.
     """
     request = json.dumps({"command": command, "arguments": dict(arguments or {})}).encode("ascii") + b"\n"
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise CommandFailed(f"{path} is too long for the name of a socket; set `state:` to a shorter one")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         _connect(connection, path)

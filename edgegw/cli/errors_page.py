@@ -49,7 +49,16 @@ def errors_markdown() -> str:
 
 def _table(rows: Iterable[tuple[str, int, str]]) -> list[str]:
     head = ["| Reason | Status | What happened |", "|---|---|---|"]
-    return head + [f'| <a id="{name}"></a>`{name}` | {status} | {_cell(text)} |' for name, status, text in sorted(rows)]
+    return head + [
+        f'| <a id="{_anchor(name, text)}"></a>`{name}` | {status} | {_cell(text)} |'
+        for name, status, text in sorted(rows)
+    ]
+
+
+def _anchor(name: str, text: str) -> str:
+    """The name; with `http_` before it for a codec's reason that has a namesake above."""
+    clash = name in GATEWAY_REASONS and WIRE_REASONS.get(name) == text
+    return f"http_{name}" if clash else name
 
 
 def _cell(text: str) -> str:

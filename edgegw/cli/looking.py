@@ -79,7 +79,7 @@ def _print_match(out: Output, found: Mapping[str, Any]) -> None:
     out.line(f"{out.paint(plain(found['request']), 'bold')}  on {plain(found['listener'])}")
     route = found["route"]
     if route is None:
-        out.line(f"  no route: {found['status']}, {plain(found['reason'])}")
+        out.line(f"  answer  {found['status']}: {plain(found['reason'])}")
     else:
         facts = [("route", route["name"]), ("match", route["match"]), ("goes", route["target"])]
         if found["params"]:

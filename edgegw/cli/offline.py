@@ -12,7 +12,7 @@ from edgegw.cli.place import config_path
 from edgegw.cli.verbs import CONFIG, CONFIG_WORD, EXIT_OK, EXIT_PROBLEMS, FORMS, Argument, Call, CommandFailed, Verb
 from edgegw.config.explain import UnknownKey, default_text, description, examples, explain, first_sentence, type_text
 from edgegw.config.keys import Keys, keys_of
-from edgegw.config.problems import ConfigError, Problem, Problems, in_order
+from edgegw.config.problems import ConfigError, Problem, Problems
 from edgegw.config.report import count, render
 from edgegw.config.schema import schema
 from edgegw.config.show import show
@@ -47,14 +47,13 @@ def run_check(call: Call) -> int:
 
 def _provisioned(loaded: Loaded) -> tuple[Problem, ...]:
     """Everything that is wrong or odd with it once it is built."""
-    ports = Problems()
-    check_ports(loaded, ports)
-    found: dict[Problem, None] = dict.fromkeys([*loaded.warnings, *ports.located(loaded.document)])
+    problems = Problems()
+    check_ports(loaded, problems)
     try:
-        provision(loaded)
+        provision(loaded, into=problems)
     except ConfigError as error:
-        found |= dict.fromkeys(error.problems)
-    return in_order(found, loaded.document.files)
+        return error.problems
+    return problems.located(loaded.document)
 
 
 def _counts(loaded: Loaded) -> dict[str, int]:
@@ -88,7 +87,7 @@ def run_explain(call: Call) -> int:
     """What a key is."""
     key = call.options.key or ""
     model: type[BaseModel] = GatewaySettings
-    shown = key
+    shown, name = key, ""
     if key.split(".")[0] == "middleware":
         name, _, key = key.removeprefix("middleware").removeprefix(".").partition(".")
         if not name:
@@ -101,6 +100,9 @@ def run_explain(call: Call) -> int:
     if call.out.is_json:
         call.out.data({"key": shown, **_facts(model, key)})
     else:
+        if model is not GatewaySettings:
+            text = text.replace("KEY      the configuration", f"KEY      {shown}", 1)
+            text = text.replace("more: edgegw explain ", f"more: edgegw explain middleware.{name}.")
         call.out.line(text.rstrip("\n"))
     return EXIT_OK
 

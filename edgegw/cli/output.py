@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
+from edgegw.config.diff import Change, path_text
 from edgegw.config.problems import Problem
 from edgegw.config.report import Format, render
 
@@ -14,6 +15,7 @@ FORMATS: tuple[Format, ...] = ("text", "json", "github")
 
 Paint = Literal["red", "yellow", "green", "bold", "dim"]
 _CODES: Mapping[Paint, str] = {"red": "31;1", "yellow": "33;1", "green": "32", "bold": "1", "dim": "2"}
+_WIDTH = 180  # characters of a difference
 _HEAD = re.compile(r"(.*?)\b(error|warning): ")
 _CARET = re.compile(r"( +\| *)(\^+)(.*)")
 _SIGNS: Mapping[str, Paint] = {"+ ": "green", "- ": "red", "~ ": "yellow"}
@@ -52,12 +54,14 @@ class Output:
         """For the person at the terminal: not part of the product."""
         print(text, file=self.stderr)
 
-    def failure(self, text: str, status: int) -> None:
+    def failure(self, text: str, status: int, advice: str = "") -> None:
         """Why the verb did nothing."""
         if self.is_json:
             self.data({"ok": False, "error": text, "status": status})
-        else:
-            self.note(f"{paint('edgegw:', 'red', self._colour_notes)} {text}")
+            return
+        self.note(f"{paint('edgegw:', 'red', self._colour_notes)} {text}")
+        if advice:
+            self.note(advice)
 
     def problems(
         self, problems: Sequence[Problem], sources: Mapping[str, str], closing: str | None = "", *, product: bool = True
@@ -71,11 +75,13 @@ class Output:
         painted = "\n".join(_painted(line) for line in text.split("\n")) if colour else text
         print(painted, file=self.stdout if product else self.stderr)
 
-    def changes(self, text: str) -> None:
-        """Differences, one a line."""
-        for line in text.split("\n"):
+    def changes(self, changes: Sequence[Change]) -> None:
+        """Differences, one a line. A thing that came or went as a whole is named; `--json` has all its keys."""
+        for line in map(_change_text, changes):
             shade = _SIGNS.get(line[:2])
             self.line(paint(line, shade, self.colour) if shade else line)
+        if not changes:
+            self.line("no difference")
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Columns as wide as what is in them."""
@@ -88,6 +94,12 @@ class Output:
     def paint(self, text: str, shade: Paint) -> str:
         """Text in colour, if this is a terminal."""
         return paint(text, shade, self.colour)
+
+
+def _change_text(change: Change) -> str:
+    whole = change.kind != "changed" and isinstance(change.old or change.new, dict)
+    line = plain(str(change))
+    return f"{line[:2]}{path_text(change.loc)}" if whole else line if len(line) <= _WIDTH else f"{line[:_WIDTH]}..."
 
 
 def paint(text: str, shade: Paint, wanted: bool) -> str:

@@ -26,7 +26,7 @@ _CLI_HEAD = """# The `edgegw` command
 Every verb that prints data has `--json`; `--format github` prints problems as annotations of a GitHub check. Colour goes to
 terminals only and is turned off by the environment variable `NO_COLOR`. Verbs that ask the running gateway find it through the
 `state` key of the configuration, or through `--state DIR`: its control socket is `control.sock` in that folder, for the gateway's
-own user.
+own user. [Its protocol](control-socket.md) is open to other programs.
 
 | Verb | What it does |
 |---|---|

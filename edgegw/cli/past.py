@@ -20,8 +20,9 @@ from edgegw.cli.verbs import (
     CommandFailed,
     UsageProblem,
     Verb,
+    number,
 )
-from edgegw.config.diff import Change, diff, render
+from edgegw.config.diff import Change, diff
 from edgegw.gateway.commands import FILE, RUNNING, CommandError, side
 from edgegw.gateway.history import History, NoSuchNumber
 from edgegw.gateway.messages import changes_data, changes_from
@@ -65,20 +66,20 @@ def _history(call: Call) -> History:
 
 def _running_number(call: Call) -> int | None:
     try:
-        number: int = ask(control_socket(call), "status", timeout_s=5.0)["number"]
+        running: int = ask(control_socket(call), "status", timeout_s=5.0)["number"]
     except CommandFailed:
         return None
-    return number
+    return running
 
 
 def _print_texts(call: Call, history: History) -> int:
-    number = call.options.number
+    wanted = call.options.number
     try:
-        texts = history.texts(number)
+        texts = history.texts(wanted)
     except NoSuchNumber as error:
         raise CommandFailed(str(error)) from None
     if call.out.is_json:
-        call.out.data({"number": number, "files": dict(texts)})
+        call.out.data({"number": wanted, "files": dict(texts)})
         return EXIT_OK
     for name, text in texts.items():
         if len(texts) > 1:
@@ -97,7 +98,7 @@ def run_diff(call: Call) -> int:
     if call.out.is_json:
         call.out.data(changes_data(changes))
     else:
-        call.out.changes(render(changes))
+        call.out.changes(changes)
     return EXIT_PROBLEMS if changes and call.options.exit_code else EXIT_OK
 
 
@@ -144,7 +145,7 @@ HISTORY = Verb(
     "list the configurations that were accepted, or print one",
     run_history,
     (
-        Argument(("NUMBER",), "print the text of this one", {"nargs": "?", "type": int}),
+        Argument(("NUMBER",), "print the text of this one", {"nargs": "?", "type": number}),
         CONFIG,
         STATE,
         *FORMS,

@@ -84,9 +84,11 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     "upstream_reset": Reason(502, _UP, "The upstream reset the connection."),
     "upstream_tls": Reason(502, _UP, "TLS to the upstream failed: its certificate, its name or its protocol."),
     # The gateway.
+    "answer_failed": Reason(500, _HERE, "A defect of the gateway while it sent an answer; the log has the traceback."),
     "bad_rewrite": Reason(500, _HERE, "A route's rewrite made something that is no path."),
-    "edge_stage_failed": Reason(500, _HERE, "A defect of the gateway outside every route; the log has the traceback."),
     "file_failed": Reason(500, _HERE, "A file could not be read to its end."),
+    "gateway_stopped": Reason(503, _HERE, "The gateway ended while the exchange was under way; the connection is cut."),
+    "informational_answer": Reason(500, _HERE, "A middleware or resource gave a status below 200 as its final answer."),
     "internal_error": Reason(500, _HERE, "A defect of the gateway or of a middleware; the log has the traceback."),
     "loop_detected": Reason(508, _HERE, "The request came from this gateway: an upstream leads back to it."),
     "no_endpoint": Reason(503, _HERE, "The upstream has no endpoint that may be used."),
@@ -99,6 +101,9 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     "resource_failed": Reason(500, _HERE, "A mounted resource raised; the log has the traceback."),
     "resource_hung_up": Reason(500, _HERE, "A mounted resource closed the connection."),
     "response_length_mismatch": Reason(500, _HERE, "A response's body is longer or shorter than its Content-Length."),
+    "takeover_not_asked_for": Reason(
+        500, _HERE, "A route wanted to take the connection over, and the request had not asked for it."
+    ),
     "total_timeout": Reason(504, _HERE, "The exchange took longer than the route's `timeout.total`."),
 }
 """reason -> what it means, for everything above the codecs. `bad_target` and `missing_host` come from there as well."""

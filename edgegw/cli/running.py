@@ -8,8 +8,7 @@ from typing import Any
 from edgegw.cli.control_client import NotRunning, ask
 from edgegw.cli.output import Output, plural
 from edgegw.cli.place import control_socket
-from edgegw.cli.verbs import CONFIG, EXIT_OK, EXIT_PROBLEMS, FORMS, STATE, Argument, Call, Verb
-from edgegw.config.diff import render
+from edgegw.cli.verbs import CONFIG, EXIT_OK, EXIT_PROBLEMS, FORMS, STATE, Argument, Call, Verb, number
 from edgegw.config.report import UNCHANGED
 from edgegw.gateway.messages import changes_from, problems_from
 
@@ -51,9 +50,9 @@ def duration(seconds: float) -> str:
     """`3 d 4 h`, `12 min`, `7 s`: the two largest units that count."""
     left, parts = int(seconds), list[str]()
     for size, name in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min"), (1, "s")):
-        number, left = divmod(left, size)
-        if number or (name == "s" and not parts):
-            parts.append(f"{number} {name}")
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
     return " ".join(parts[:2])
 
 
@@ -70,12 +69,12 @@ def run_reload(call: Call) -> int:
 
 def run_rollback(call: Call) -> int:
     """Take an earlier configuration."""
-    number = call.options.number
-    verdict = ask(control_socket(call), "rollback", {"number": number, "dry_run": call.options.dry_run})
-    status = _tell(call, verdict, f"configuration {number} serves again, as number {verdict['number']}")
+    earlier = call.options.number
+    verdict = ask(control_socket(call), "rollback", {"number": earlier, "dry_run": call.options.dry_run})
+    status = _tell(call, verdict, f"configuration {earlier} serves again, as number {verdict['number']}")
     if status == EXIT_OK and not call.out.is_json and not call.options.dry_run:
         call.out.note("The file on disk is as it was and comes back with the next reload or start.")
-        call.out.note(f"To keep this one: edgegw history {number} > FILE")
+        call.out.note(f"To keep this one: edgegw history {earlier} > FILE")
     return status
 
 
@@ -91,7 +90,7 @@ def _tell(call: Call, verdict: Mapping[str, Any], done: str) -> int:
         if problems:
             out.problems(problems, verdict["sources"], None)
         if out.form == "text":
-            out.changes(render(changes))
+            out.changes(changes)
             result = "would be accepted; nothing was changed" if dry_run else done
             out.line(out.paint("ok", "green") + f": {result}")
     return EXIT_OK if verdict["ok"] else EXIT_PROBLEMS
@@ -127,7 +126,7 @@ ROLLBACK = Verb(
     "have the running gateway serve an earlier configuration",
     run_rollback,
     (
-        Argument(("NUMBER",), "of the configuration, from `edgegw history`", {"type": int}),
+        Argument(("NUMBER",), "of the configuration, from `edgegw history`", {"type": number}),
         _DRY_RUN,
         CONFIG,
         STATE,

@@ -125,6 +125,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageProblem(message.replace("the following arguments are required", "this is missing"))
 
 
+def number(text: str) -> int:
+    """The number of a configuration, for argparse."""
+    if not (text.isdecimal() and text.isascii() and 0 < int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f'it is a number from `edgegw history`, not "{text}"')
+    return int(text)
+
+
 CONFIG = Argument(
     ("-c", "--config"),
     "the configuration, a file or a folder (default: ./edgegw.yaml, then $EDGEGW_CONFIG)",

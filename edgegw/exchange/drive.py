@@ -51,7 +51,7 @@ class Drive(Generic[T]):
         self._disturb()
 
     def interrupt(self, error: BaseException) -> None:
-        """Cancel what the coroutine waits for, or will wait for next, and raise this error in its place; the drive goes on from there."""
+        """Cancel what the coroutine waits for, or will wait for next, and raise this error in its place; it goes on from there."""
         self._instead = error
         self._disturb()
 
@@ -70,7 +70,7 @@ class Drive(Generic[T]):
         while True:
             try:
                 if result.__class__ is Failure:
-                    waiting = coroutine.throw(result.value)
+                    waiting = coroutine.throw(result.value)  # type: ignore[arg-type]
                 else:
                     waiting = coroutine.send(result)
             except StopIteration as stop:
@@ -83,7 +83,9 @@ class Drive(Generic[T]):
             if isinstance(waiting, Deferred):
                 self._wait(waiting)
                 return
-            result = Failure(TypeError(f"a responder awaited {waiting!r}; wrap asyncio objects with edgegw.runtime.bridge"))
+            result = Failure(
+                TypeError(f"a responder awaited {waiting!r}; wrap asyncio objects with edgegw.runtime.bridge")
+            )
         self._done(finished)
 
     def _wait(self, waiting: Deferred[Any]) -> None:

@@ -141,8 +141,8 @@ class Exchange:
     """One request and its answer.
 
     Attributes:
-        head: the request line as it came (its `headers` are the request's, which change). request: what is forwarded; middleware may
-            change it.
+        head: the request line as it came (its `headers` are the request's, which change). request: what is forwarded; middleware
+            may change it.
         snapshot: the configuration this exchange belongs to, from beginning to end.
         id: the request id, set by the edge stage. client: the address decisions are made on, set by the edge stage.
         route: the `Route` found, or None. started_s: loop clock at the request's first byte.
@@ -156,7 +156,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_on_end", "_upload", "attempts", "client", "connect_s", "connection", "deadline_s", "endpoint", "failure", "flag", "head", "id",
+        "_on_end", "_upload", "attempts", "client", "connect_s", "connection", "deadline_s", "endpoint", "failure", "flag",
+        "head", "id",
         "outcome", "refused", "request", "route", "snapshot", "started_s", "upstream", "upstream_end_s", "upstream_head_s",
     )  # fmt: skip
 
@@ -220,4 +221,3 @@ class Exchange:
     def __repr__(self) -> str:
         state = repr(self.outcome) if self.outcome else "in flight"
         return f"<Exchange {self.id} {self.request.method} {self.request.path} {state}>"
-

@@ -1,6 +1,6 @@
 """The only place where a `GatewayError` becomes a `Response`: problem+json (RFC 9457) with the request id, and nothing else.
 
-What a peer learns is the status, its standard title, the gateway's stable reason name for its own faults, and the request id to quote.
+What a peer learns is the status, its standard title, the gateway's stable name of the reason, and the request id to quote.
 Details stay in the log.
 """
 
@@ -17,7 +17,9 @@ from edgegw.wire.headers import Headers
 
 _TITLES = {status.value: status.phrase for status in HTTPStatus}
 # The names of RFC 9110, where Python's are older or absent.
-_TITLES.update({413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"})
+_TITLES.update(
+    {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+)
 _TITLES[499] = "Client Closed Request"
 
 PROBLEM_JSON = (b"content-type", b"Content-Type", b"application/problem+json")

@@ -6,7 +6,9 @@
 - `upstreams`: clusters from settings, taking over what did not change.
 - `snapshot`: routes, pipelines and upstreams of one configuration.
 - `entrances`: the listening sockets, compared and swapped on reload.
-- `loading`: reading, checking and history of configurations.
+- `loading`: reading and checking configurations.
+- `history`: every configuration that was accepted.
 - `service`: start, reload, drain, stop.
-- `control`: the control socket.
+- `control`: the control socket; `commands`: what can be asked over it; `messages`: how problems and changes travel.
+- `inquiry`: which route takes a request, and other questions to a snapshot.
 """

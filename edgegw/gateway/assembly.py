@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from twisted.internet.task import Clock
 
-from edgegw.config.model import Settings
-from edgegw.config.problems import Problems
-from edgegw.config.source import Document
-from edgegw.config.wording import predicate
+from edgegw.config.mask import Mask
+from edgegw.config.problems import Loc, Problem, Problems
+from edgegw.config.source import Document, at
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.predicates import compile_when
 from edgegw.gateway.builtins import BALANCERS, Parts
+from edgegw.gateway.parts import own_step
 from edgegw.gateway.settings import GatewaySettings, RouteSettings, merged
 from edgegw.gateway.snapshot import Snapshot
 from edgegw.gateway.telemetry import Telemetry
-from edgegw.gateway.upstreams import Upstreams
+from edgegw.gateway.upstreams import Upstreams, files_digest
 from edgegw.middleware.access_record import AccessRecord
 from edgegw.middleware.client_address import ClientAddress
 from edgegw.middleware.header_rules import HEADER_RULES
@@ -93,25 +92,44 @@ class Assembly:
         self._upstreams = Upstreams(resources.reactor, resources.wheel, resources.resolver, BALANCERS)
 
     def build(
-        self, document: Document, settings: GatewaySettings, base_dir: Path, problems: Problems, old: Snapshot | None = None
+        self,
+        document: Document,
+        settings: GatewaySettings,
+        base_dir: Path,
+        problems: Problems,
+        old: Snapshot | None = None,
     ) -> Snapshot:
         """Everything that a configuration needs to serve, except bound sockets.
 
         Whatever can't be built is reported in `problems`; the snapshot is usable only if there are no errors.
         """
-        clusters = self._upstreams.build(settings, old.clusters if old is not None else {}, base_dir, problems)
-        routes, entries = self._routes(settings, clusters, base_dir, problems)
-        tree = Tree.build(entries, problems, lambda loc: str(document.position(loc)))
-        terms = {
-            listen.name: self._terms(listen, settings, base_dir, problems.under("listen", index))
-            for index, listen in enumerate(settings.listen)
-        }
-        watched = tuple(_watched(settings, base_dir))
-        return Snapshot(document, settings, tree, tuple(routes), clusters, terms, watched, datetime.now(UTC))
+        found = Problems()
+        clusters = self._upstreams.build(settings, old.clusters if old is not None else {}, base_dir, found)
+        routes, entries = self._routes(settings, clusters, base_dir, found)
+        tree = Tree.build(entries, found, lambda loc: str(document.position(loc)))
+        terms: dict[str, Terms] = {}
+        marks: dict[str, object] = {}
+        for index, listen in enumerate(settings.listen):
+            mark = marks[listen.name] = tls_mark(listen, base_dir)
+            known = old.terms[listen.name].tls if old is not None and old.tls_marks.get(listen.name) == mark else None
+            terms[listen.name] = self._terms(listen, settings, base_dir, found.under("listen", index), known)
+        watched = watched_files(settings, base_dir)
+        problems.extend(placed_and_masked(found, document))
+        return Snapshot(
+            document, settings, tree, tuple(routes), clusters, terms, watched, datetime.now(UTC),
+            tls_marks=marks, files_digest=files_digest(watched),
+        )  # fmt: skip
 
     # The edge stage, once per listener; no route can take it away.
 
-    def _terms(self, listen: ListenSettings, settings: GatewaySettings, base_dir: Path, problems: Problems) -> Terms:
+    def _terms(
+        self,
+        listen: ListenSettings,
+        settings: GatewaySettings,
+        base_dir: Path,
+        problems: Problems,
+        known: ServerTls | None,
+    ) -> Terms:
         trusted = CidrSet(str(network) for network in listen.trusted_proxies)
         telemetry = self._with.telemetry
         responder: Responder = ToHttps(_https_port(settings)) if listen.redirect == "https" else Router()
@@ -123,8 +141,9 @@ class Assembly:
         responder = AccessRecord(responder, telemetry.ended, telemetry.begun)
         # Outermost: an error anywhere below becomes an answer.
         responder = Rescue(responder, telemetry.rejected)
-        tls: ServerTls | None = None
-        if listen.tls is not None:
+        # The same certificates keep their contexts, and with them the sessions that clients may resume.
+        tls = known
+        if listen.tls is not None and tls is None:
             store = CertificateStore.load(listen.tls, problems.under("tls"), base_dir)
             tls = ServerTls(store) if store is not None else None
         caps = listen.caps
@@ -140,23 +159,19 @@ class Assembly:
     ) -> tuple[list[Route], list[Entry]]:
         routes: list[Route] = []
         entries: list[Entry] = []
-        names: dict[str, int] = {}
+        names = {route.name for route in settings.routes if route.name is not None}
         for index, own in enumerate(settings.routes):
             here = problems.under("routes", index)
             route = merged(own, settings.defaults)
             match = compile_match(route.match, here.under("match"))
             when = compile_when(route.when, here.under("when")) if route.when is not None else None
             captures = match.parameters if match is not None else frozenset()
-            target = self._target(route, clusters, base_dir, here, captures)
+            target = self._target(own, route, clusters, base_dir, here, captures)
+            canonical = self._canonical_steps(route, base_dir, here)
             steps = self._own_steps(route.middleware, base_dir, here.under("middleware"))
             if match is None or target is None:
                 continue
-            name = route.name or str(match)
-            names[name] = names.get(name, 0) + 1
-            if names[name] > 1:
-                # Routes that differ in `when:` alone have the same match.
-                name = f"{name} #{names[name]}"
-            canonical = self._canonical_steps(route, base_dir, here)
+            name = route.name or _free_name(str(match), names)
             # Outside everything a route may reorder: what is in flight is the gateway's own account.
             responder = self._with.telemetry.in_flight(name)(fold(canonical, steps, target))
             compiled = Route(name, responder, str(match), ("routes", index))
@@ -193,75 +208,54 @@ class Assembly:
     def _own_steps(self, uses: Sequence[MiddlewareUse], base_dir: Path, problems: Problems) -> list[Step]:
         steps = []
         for index, use in enumerate(uses):
-            step = own_step(use, self._with.parts, self._around(base_dir, problems.under(index, "with")), problems.under(index))
+            around = self._around(base_dir, problems.under(index, "with"))
+            step = own_step(use, self._with.parts, around, problems.under(index))
             if step is not None:
                 steps.append(step)
         return steps
 
     def _target(
         self,
+        own: RouteSettings,
         route: RouteSettings,
         clusters: dict[str, Cluster],
         base_dir: Path,
         problems: Problems,
         captures: frozenset[str],
     ) -> Responder | None:
+        reactor = self._with.reactor
         if route.to is not None:
             cluster = clusters.get(route.to)
-            return self._proxy(route, cluster) if cluster is not None else None
+            return self._proxy(own, route, cluster) if cluster is not None else None
         if route.respond is not None:
             return Respond.compile(route.respond, problems.under("respond"))
         if route.redirect is not None:
             return Redirect.compile(route.redirect, problems.under("redirect"), captures)
         if route.files is not None:
-            return Files.compile(route.files, problems.under("files"), base_dir, self._with.reactor)
+            return Files.compile(route.files, problems.under("files"), base_dir, reactor)
         assert route.resource is not None
-        return ResourceTarget.compile(route.resource, problems.under("resource"), self._with.reactor, route.body_limit)
+        return ResourceTarget.compile(route.resource, problems.under("resource"), reactor, route.body_limit)
 
-    def _proxy(self, route: RouteSettings, cluster: Cluster) -> Proxy:
+    def _proxy(self, own: RouteSettings, route: RouteSettings, cluster: Cluster) -> Proxy:
+        """What is said closest to the exchange holds: the route, then its upstream, then the defaults of routes."""
         times = cluster.settings.timeouts
-        head = times.head if route.timeout.head is None else route.timeout.head
-        idle = times.idle if route.timeout.idle is None else route.timeout.idle
-        metrics = self._with.telemetry.upstream(cluster.name)
-        return Proxy(cluster, head, idle, self._with.reactor.seconds, metrics)
+        limits = []
+        for name in ("head", "idle"):
+            of_upstream = getattr(times, name) if name in times.model_fields_set else None
+            said = (getattr(own.timeout, name), of_upstream, getattr(route.timeout, name))
+            limits.append(next((limit for limit in said if limit is not None), getattr(times, name)))
+        head, idle = limits
+        return Proxy(cluster, head, idle, self._with.reactor.seconds, self._with.telemetry.upstream(cluster.name))
 
 
-def validate_part(part: MiddlewarePart, given: dict[str, Any], problems: Problems) -> Settings | None:
-    """The settings of a middleware; None after reporting what is wrong with them."""
-    try:
-        return part.settings.model_validate(given)
-    except ValidationError as error:
-        known = ", ".join(part.settings.model_fields)
-        for each in error.errors(include_url=False):
-            key = ".".join(str(piece) for piece in each["loc"])
-            if each["type"] == "extra_forbidden":
-                problems.add(each["loc"], f'unknown key "{key}" of middleware "{part.name}"', f"known here: {known}", at="key")
-            elif each["type"] == "missing":
-                problems.add((), f'middleware "{part.name}" needs the key "{key}"')
-            else:
-                problems.add(each["loc"], f'"{key}" of middleware "{part.name}" {predicate(each)}')
-        return None
-
-
-def own_step(use: MiddlewareUse, parts: Parts, around: Surroundings, problems: Problems) -> Step | None:
-    """One entry of a `middleware:` list; None after reporting why it can't be."""
-    try:
-        part = parts.middleware(use.use)
-    except LookupError:
-        problems.add(("use",), f'middleware "{use.use}" is not known; known: {", ".join(parts.names)}')
-        return None
-    except Exception as error:
-        problems.add(("use",), f'middleware "{use.use}" cannot be imported: {type(error).__name__}: {error}')
-        return None
-    settings = validate_part(part, use.with_, around.problems)
-    if settings is None:
-        return None
-    when = compile_when(use.when, problems.under("when")) if use.when is not None else None
-    try:
-        return Step(part.name, part.build(settings, around), when)
-    except Exception as error:
-        problems.add(("use",), f'middleware "{use.use}" cannot be built: {type(error).__name__}: {error}')
-        return None
+def _free_name(match: str, taken: set[str]) -> str:
+    """Routes that differ in `when:` alone have the same match: the second is `... #2`."""
+    name, count = match, 1
+    while name in taken:
+        count += 1
+        name = f"{match} #{count}"
+    taken.add(name)
+    return name
 
 
 def numbered(snapshot: Snapshot, number: int) -> Snapshot:
@@ -273,7 +267,12 @@ def _https_port(settings: GatewaySettings) -> int:
     return next((listen.port for listen in settings.listen if listen.tls and listen.port), 443)
 
 
-def _watched(settings: GatewaySettings, base_dir: Path) -> list[Path]:
+def tls_mark(listen: ListenSettings, base_dir: Path) -> object:
+    """What is equal as long as a listener's TLS is the same: what is said of it, and what is in its files."""
+    return None if listen.tls is None else (listen.tls, files_digest(listen.tls.paths(base_dir)))
+
+
+def watched_files(settings: GatewaySettings, base_dir: Path) -> tuple[Path, ...]:
     """Files beside the configuration whose change is a reload."""
     files: list[Path] = []
     for listen in settings.listen:
@@ -281,4 +280,29 @@ def _watched(settings: GatewaySettings, base_dir: Path) -> list[Path]:
             files.extend(listen.tls.paths(base_dir))
     for upstream in settings.upstreams.values():
         files.extend(merged(upstream, settings.defaults.upstream).tls.paths(base_dir))
-    return files
+    return tuple(dict.fromkeys(files))
+
+
+def placed_and_masked(problems: Problems, document: Document) -> Iterable[Problem]:
+    """Problems where a person finds them, and without the values of secrets.
+
+    What a route or an upstream has from `defaults` is wrong there, and once, however many have it.
+    """
+    mask = Mask(document)
+    found: dict[Problem, None] = {}
+    for problem in problems:
+        loc = _written(problem.loc, document)
+        hint = None if mask.hides(loc) else problem.hint
+        found[replace(problem, loc=loc, message=mask.text(loc, problem.message), hint=hint)] = None
+    return found
+
+
+def _written(loc: Loc, document: Document) -> Loc:
+    """The place itself, or that of the default that it was filled from."""
+    if len(loc) < 3 or loc[0] not in ("routes", "upstreams"):
+        return loc
+    top: Loc = ("defaults",) if loc[0] == "routes" else ("defaults", "upstream")
+    data, default = document.data, (*top, *loc[2:])
+    if at(data, loc[:3]) is None and at(data, (*top, loc[2])) is not None:
+        return default
+    return default if at(data, loc) is None and at(data, default) is not None else loc

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from edgegw.config.model import Settings
 from edgegw.middleware.header_rules import HEADER_RULES
 from edgegw.middleware.interfaces import ENTRY_POINTS, MiddlewarePart
 from edgegw.middleware.request_caps import REQUEST_CAPS
@@ -23,12 +24,19 @@ MIDDLEWARE: tuple[MiddlewarePart, ...] = (SECURITY_HEADERS, REQUEST_CAPS, TOTAL_
 
 
 class Parts:
-    """Middleware by name: what ships, and the entry points of `edgegw.middleware`, loaded when a configuration names them."""
+    """Middleware by name: what ships, and the entry points of `edgegw.middleware`, loaded when a configuration names them.
+
+    The names of what ships can't be taken by others. Entry points are found once: a package that is installed later needs a restart.
+    """
 
     def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
         self._known: dict[str, MiddlewarePart] = {part.name: part for part in MIDDLEWARE}
-        points = entry_points(group=ENTRY_POINTS) if found is None else found
-        self._points = {point.name: point for point in points if point.name not in self._known}
+        self._points: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=ENTRY_POINTS) if found is None else found:
+            same = self._points.setdefault(point.name, [])
+            # A package may be found twice, installed and in the working folder.
+            if all(point.value != other.value for other in same):
+                same.append(point)
 
     @property
     def names(self) -> list[str]:
@@ -39,14 +47,42 @@ class Parts:
         """The part of this name.
 
         Raises:
-            LookupError: there is none. TypeError: the entry point is not a `MiddlewarePart`. Whatever importing it raises.
+            LookupError: there is none. TypeError: what the entry point leads to can't be used; the text says why. Whatever importing
+            it raises.
         """
         part = self._known.get(name)
         if part is None:
-            if name not in self._points:
-                raise LookupError(name)
-            part = self._points[name].load()
-            if not isinstance(part, MiddlewarePart):
-                raise TypeError(f"{self._points[name].value} is not a MiddlewarePart")
-            self._known[name] = part
+            points = self._points.get(name)
+            if not points:
+                raise _NoSuchPart(name)
+            part = self._known[name] = _loaded(points)
         return part
+
+
+class _NoSuchPart(LookupError):
+    """Not to be mixed up with a KeyError in the code of others."""
+
+
+def _loaded(points: list[EntryPoint]) -> MiddlewarePart:
+    if len(points) > 1:
+        raise TypeError(f"{' and '.join(_origin(point) for point in points)} both bring one of this name")
+    point = points[0]
+    try:
+        part = point.load()
+    except (LookupError, TypeError) as error:
+        # Theirs, not ours: importing failed.
+        raise ImportError(f"{point.value}: {type(error).__name__}: {error}") from error
+    if not isinstance(part, MiddlewarePart):
+        raise TypeError(f"{point.value} is a {type(part).__name__}, not a MiddlewarePart")
+    if part.name != point.name:
+        # The name decides which step of the canonical order it replaces.
+        raise TypeError(f'{point.value} calls itself "{part.name}", its entry point "{point.name}"')
+    if not (isinstance(part.settings, type) and issubclass(part.settings, Settings)):
+        raise TypeError(f"the settings of {point.value} are no edgegw.config.model.Settings")
+    if not callable(part.build):
+        raise TypeError(f"the factory of {point.value} is a {type(part.build).__name__}, which cannot be called")
+    return part
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} ({point.value})" if point.dist is not None else point.value

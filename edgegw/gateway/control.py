@@ -35,6 +35,7 @@ from twisted.python.failure import Failure
 
 from edgegw.gateway.commands import COMMANDS, CommandError, Gateway
 from edgegw.gateway.history import make_private
+from edgegw.gateway.messages import LONGEST_PATH
 from edgegw.net.accepting import Listening, listen
 from edgegw.net.sockets import UnixPlace
 
@@ -42,7 +43,7 @@ MAX_LINE = 64 * 1024
 MAX_CONNECTIONS = 16
 DEADLINE_S = 10.0
 _PROBE_S = 2.0
-_LONGEST_PATH = 107  # sockaddr_un.sun_path, less its closing NUL.
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 _log = Logger("edgegw.gateway.control")
 
@@ -251,12 +252,16 @@ def claim(path: Path) -> None:
     Raises:
         ControlUnavailable: another gateway answers there, something else is there, or the path is too long.
     """
-    if len(os.fsencode(path)) > _LONGEST_PATH:
+    if len(os.fsencode(path)) > LONGEST_PATH:
         length = len(os.fsencode(path))
-        reason = f"its path has {length} bytes, and {_LONGEST_PATH} are possible; set `state:` to a shorter one"
+        reason = f"its path has {length} bytes, and {LONGEST_PATH} are possible; set `state:` to a shorter one"
         raise ControlUnavailable(f"cannot open the control socket {path}: {reason}")
     try:
         make_private(path.parent)
+        if path.parent.stat().st_mode & _WRITABLE_BY_OTHERS:
+            _log.warn(
+                "others may write to {folder}, and so put their own control socket there", folder=str(path.parent)
+            )
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return

@@ -1,27 +1,29 @@
-"""The listening sockets. A reload compares them: unchanged ones keep their socket, new ones bind before the swap, removed ones drain."""
+"""The listening sockets. A reload compares them: unchanged ones keep their socket, new ones bind before the swap, removed ones drain.
+
+A listener is itself as long as its place is the same (`ListenSettings.name`). What else is said of it is taken over at once, for new
+connections and for new requests on those that are there; connections that began under another TLS policy end with what they carry.
+"""
 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
 from twisted.python.systemd import ListenFDs
 
 from edgegw.config.problems import Problems
+from edgegw.gateway.places import obstacle, place_of
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.accepting import Listening, listen
 from edgegw.net.listener import ConnectionCap, Counts, Current, Listener, Terms
 from edgegw.net.settings import ListenSettings
-from edgegw.net.sockets import Place, TcpPlace, UnixPlace
+from edgegw.net.sockets import Place, TcpPlace
 from edgegw.runtime.wheel import Wheel
-
-_log = Logger("edgegw.gateway.entrances")
 
 
 class Entrances:
@@ -29,42 +31,52 @@ class Entrances:
 
     Args:
         reactor, wheel: for sockets and time. current: where connections find the newest snapshot. most: connections of all
-        listeners together. counts: makes what a listener of this name reports to.
+        listeners together. counts: makes what a listener of this name reports to. left: called when a removed listener has
+        lost its last connection.
     """
 
     def __init__(
-        self, reactor: Any, wheel: Wheel, current: Current, most: int, counts: Callable[[str], Counts]
+        self,
+        reactor: Any,
+        wheel: Wheel,
+        current: Current,
+        most: int,
+        counts: Callable[[str], Counts],
+        left: Callable[[], object] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._wheel = wheel
         self._current = current
         self._total = ConnectionCap(most)
         self._counts = counts
-        self._inherited: ListenFDs | None = None
+        self._left = left
+        # Now, because the sockets are passed to this very process: as a daemon it will be another one.
+        self._inherited: ListenFDs = ListenFDs.fromEnvironment()
+        self._policies: dict[str, object] = {}
         self.listeners: dict[str, Listener] = {}
         self.leaving: dict[Listener, None] = {}
 
-    def open_new(self, settings: GatewaySettings, terms: Mapping[str, Terms], problems: Problems, base_dir: Path) -> list[Listener]:
-        """Bind what is not bound yet, accepting nothing so far. On any failure: problems, and nothing stays open."""
+    def open_new(
+        self, settings: GatewaySettings, terms: Mapping[str, Terms], problems: Problems, base_dir: Path
+    ) -> list[Listener]:
+        """Bind what is not bound yet, accepting nothing so far. What can't be bound is in `problems`; the rest is open."""
         opened: list[Listener] = []
         for index, each in enumerate(settings.listen):
             if each.name in self.listeners:
                 continue
+            counts = self._counts(each.name)
             listener = Listener(
-                each.name, terms[each.name], self._current, self._reactor, self._wheel, self._total, self._counts(each.name)
+                each.name, terms[each.name], self._current, self._reactor, self._wheel, self._total, counts
             )
+            place = place_of(each, base_dir)
             try:
-                port = self._bind(each, listener, base_dir)
+                port = self._bind(self._systemd(each) if place is None else place, listener)
             except (CannotListenError, OSError, LookupError) as error:
-                reason = getattr(error, "socketError", None) or error
-                problems.add(("listen", index), f"cannot listen on {each.name}: {reason}", _advice(reason, each))
+                self._report(error, each, place, problems.under("listen", index))
                 continue
             port.pause_accepting()
             listener.serve(port)
             opened.append(listener)
-        if problems.errors:
-            self.discard(opened)
-            return []
         return opened
 
     def discard(self, opened: list[Listener]) -> None:
@@ -72,43 +84,64 @@ class Entrances:
         for listener in opened:
             listener.stop_accepting()
 
-    def swap(self, opened: list[Listener], terms: Mapping[str, Terms]) -> None:
+    def swap(self, opened: list[Listener], terms: Mapping[str, Terms], settings: GatewaySettings) -> None:
         """Serve by these terms: known listeners change, new ones begin to accept, those without terms drain."""
+        policies = {each.name: _policy(each) for each in settings.listen}
         for listener in opened:
             self.listeners[listener.name] = listener
         for name in list(self.listeners):
             listener = self.listeners[name]
-            if name in terms:
-                listener.apply(terms[name])
-            else:
+            if name not in terms:
                 del self.listeners[name]
                 self._leave(listener)
+                continue
+            listener.apply(terms[name])
+            if self._policies.get(name) != policies[name]:
+                for connection in list(listener.connections):
+                    connection.drain()
+        self._policies = policies
         for listener in opened:
             listener.resume_accepting()
 
     def _leave(self, listener: Listener) -> None:
         self.leaving[listener] = None
         listener.stop_accepting()
-        listener.drain().addCallback(lambda _: self.leaving.pop(listener, None))
+        listener.drain().addCallback(lambda _: self._gone(listener))
 
-    def _bind(self, settings: ListenSettings, listener: Listener, base_dir: Path) -> Listening:
-        where: Place | int
-        if settings.systemd is not None:
-            where = self._systemd(settings.systemd)
-        elif settings.unix is not None:
-            where = UnixPlace(str(base_dir / settings.unix))
-        else:
-            where = TcpPlace(settings.interface or "", settings.port or 0)
-        return listen(self._reactor, where, listener, admit=listener.admit, on_exhausted=listener.exhausted)
+    def _gone(self, listener: Listener) -> None:
+        del self.leaving[listener]
+        self._left()
 
-    def _systemd(self, name: str) -> int:
-        if self._inherited is None:
-            self._inherited = ListenFDs.fromEnvironment()
+    def _bind(self, where: Place | socket.socket, listener: Listener) -> Listening:
+        try:
+            return listen(self._reactor, where, listener, admit=listener.admit, on_exhausted=listener.exhausted)
+        except OSError:
+            if isinstance(where, socket.socket):
+                where.close()
+            raise
+
+    def _systemd(self, settings: ListenSettings) -> socket.socket:
         named = self._inherited.inheritedNamedDescriptors()
+        name = settings.systemd or ""
         if name not in named:
             known = ", ".join(named) or "none"
             raise LookupError(f'systemd passed no socket named "{name}"; passed: {known}')
-        return os.dup(named[name])
+        # A copy: the socket stays ours for a later configuration.
+        copy = os.dup(named[name])
+        try:
+            return socket.socket(fileno=copy)
+        except OSError:
+            os.close(copy)
+            raise
+
+    def _report(self, error: Exception, settings: ListenSettings, place: Place | None, problems: Problems) -> None:
+        found = obstacle(error, place)
+        advice = found.advice
+        if isinstance(place, TcpPlace) and found.passing:
+            own = [name for name in self.listeners if name.endswith(f":{place.port}")]
+            if own:
+                advice = f"this gateway listens on {own[0]} itself; another address for the same port takes a restart"
+        problems.add((), f"cannot listen on {settings.name}: {found.reason}", advice)
 
     def stop_accepting(self) -> Deferred[Any]:
         """Close every listening socket."""
@@ -124,6 +157,11 @@ class Entrances:
             listener.abort()
 
     @property
+    def names(self) -> Collection[str]:
+        """Listeners that accept, and those that still have connections."""
+        return {*self.listeners, *(listener.name for listener in self.leaving)}
+
+    @property
     def connections(self) -> int:
         """Connections of all listeners."""
         return self._total.count
@@ -132,21 +170,7 @@ class Entrances:
         return f"<Entrances {list(self.listeners.values())!r}>"
 
 
-def can_bind(settings: ListenSettings, base_dir: Path) -> str | None:
-    """Why the place could not be listened on now, for `edgegw check`; None if it could."""
-    if settings.unix is not None:
-        folder = (base_dir / settings.unix).parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            return f"the folder {folder} cannot be written to"
-        path = base_dir / settings.unix
-        return f"{path} is there and is no socket" if path.exists() and not stat.S_ISSOCK(path.stat().st_mode) else None
-    return None
-
-
-def _advice(reason: object, settings: ListenSettings) -> str | None:
-    number = getattr(reason, "errno", None)
-    if number == 13 and settings.port is not None and settings.port < 1024:
-        return "ports below 1024 need CAP_NET_BIND_SERVICE, or a socket from systemd"
-    if number == 98:
-        return f"another process listens there; find it with: ss -ltnp 'sport = :{settings.port}'"
-    return None
+def _policy(settings: ListenSettings) -> object:
+    """Whom a listener lets in at all: connections that were let in by another one don't stay."""
+    tls = settings.tls
+    return None if tls is None else (tls.client, tls.min_version)

@@ -85,11 +85,11 @@ def match(snapshot: Snapshot, question: Question) -> dict[str, Any]:
         "request": f"{question.method} {question.url}", "listener": listen.name, "status": None, "reason": None,
         "route": None, "params": {}, "candidates": [],
     }  # fmt: skip
-    if listen.redirect == "https":
-        return answer | {"status": 308, "reason": f"the listener {listen.name} redirects everything to https"}
     head = _head(question, listen)
     if isinstance(head, Violation):
         return answer | {"status": head.status, "reason": f"{head.reason}: {head.detail}"}
+    if listen.redirect == "https":
+        return answer | {"status": 308, "reason": f"the listener {listen.name} redirects everything to https"}
     if head.redirect is not None:
         return answer | {"status": 307, "reason": f"the path is redirected to {head.redirect}"}
     if head.path == "*":

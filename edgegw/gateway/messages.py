@@ -17,6 +17,8 @@ from edgegw.config.report import render
 
 SOCKET = "control.sock"
 """The name of the control socket in the state folder."""
+LONGEST_PATH = 107
+"""Bytes of its path: what sockaddr_un.sun_path holds, less its closing NUL."""
 
 
 class Verdict(Protocol):

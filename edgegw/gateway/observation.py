@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -19,7 +19,9 @@ from edgegw.export.access_log import AccessLog, encoder_of, open_access_log
 from edgegw.export.logs import application_log
 from edgegw.export.prometheus import Exposition, in_threads
 from edgegw.export.scrape import ScrapeSite
-from edgegw.export.settings import AccessLogSettings, ObserveSettings, parse_listen
+from edgegw.export.settings import ObserveSettings
+from edgegw.gateway.logplace import LogPlace
+from edgegw.gateway.places import observe_place, obstacle, placed
 from edgegw.gateway.snapshot import Snapshot
 from edgegw.net.accepting import Listening, listen
 from edgegw.net.loop import name_of
@@ -50,7 +52,7 @@ class Observation:
 
     Args:
         reactor: for sockets and time. registry: of metrics. settings: of the first configuration. base_dir: of relative paths.
-        wall: Unix time.
+        log: where the application log goes. wall: Unix time.
     """
 
     def __init__(
@@ -59,12 +61,12 @@ class Observation:
         registry: Registry,
         settings: ObserveSettings,
         base_dir: Path,
+        log: LogPlace | None = None,
         wall: Callable[[], float] = time.time,  # noqa: TID251 - the default of an injected clock.
     ) -> None:
         self._reactor = reactor
         self._wall = wall
         self._registry = registry
-        self._base_dir = base_dir
         self._settings: ObserveSettings | None = None
         self._access_log: AccessLog | None = None
         self._encode = encoder_of(settings.access_log)
@@ -75,7 +77,8 @@ class Observation:
         self._lag = LoopLag(registry, reactor.seconds, LAG_EVERY_S)
         self._services: list[Service] = [Supervised("loop lag", self._lag.tick, LAG_EVERY_S, reactor)]
         self._pauses = GarbagePauses(registry)
-        self._log = application_log(settings.log)
+        self._log_place = log or LogPlace()
+        self._log = application_log(settings.log, self._log_place.fd)
         registry.refresh.append(ProcessStats(registry).refresh)
         registry.refresh.append(self._count_connections)
         build_info(registry, edgegw.__version__, name_of(reactor))
@@ -93,26 +96,34 @@ class Observation:
     # Reload.
 
     def prepare(self, settings: ObserveSettings, base_dir: Path, problems: Problems) -> None:
-        """Open what a configuration asks for and is not open yet; problems leave nothing open."""
+        """Open what a configuration asks for and is not open yet; `swap` takes it, `discard` closes it."""
         self.discard()
         old = self._settings
-        prepared = _Prepared(settings)
-        wanted = _placed(settings.access_log, base_dir)
-        if old is None or _placed(old.access_log, self._base_dir) != wanted:
+        settings = settings.model_copy(update={"access_log": placed(settings.access_log, base_dir)})
+        prepared = self._next = _Prepared(settings)
+        if old is None or old.access_log != settings.access_log:
+            wanted = settings.access_log
             try:
                 prepared.access_log = open_access_log(wanted, self._reactor, self._registry.access_log_dropped.only)
                 prepared.swaps_log = True
             except OSError as error:
-                problems.add(("access_log",), f"the access log {wanted.path} cannot be opened: {error.strerror or error}")
-        if settings.listen is not None and (old is None or old.listen != settings.listen):
-            try:
-                prepared.port = self._bind(settings.listen)
-            except (CannotListenError, OSError) as error:
-                reason = getattr(error, "socketError", None) or error
-                problems.add(("listen",), f"cannot listen on {settings.listen}: {reason}")
-        self._next = prepared
-        if problems:
-            self.discard()
+                why = error.strerror or str(error)
+                problems.add(("access_log",), f"the access log {wanted.path} cannot be opened: {why.lower()}")
+        if _site_of(old) != (wanted_site := _site_of(settings)):
+            prepared.swaps_site = True
+            if wanted_site is not None:
+                self._open_site(prepared, wanted_site, problems.under("listen"))
+
+    def _open_site(self, prepared: _Prepared, place: TcpPlace, problems: Problems) -> None:
+        try:
+            prepared.port = listen(self._reactor, place, ScrapeSite(self._exposition, self._not_ready, self._reactor))
+            prepared.port.pause_accepting()
+        except (CannotListenError, OSError) as error:
+            found = obstacle(error, place)
+            advice = found.advice
+            if found.passing and self._port is not None and self._port.getHost().port == place.port:
+                advice = "this gateway listens on that port itself; another address for it takes a restart"
+            problems.add((), f"cannot listen on {prepared.settings.listen}: {found.reason}", advice)
 
     def discard(self) -> None:
         """The configuration that was prepared for is not taken."""
@@ -123,11 +134,11 @@ class Observation:
             if prepared.access_log is not None:
                 prepared.access_log.stop(0)
 
-    def swap(self, snapshot: Snapshot) -> None:
-        """Take what was prepared, and forget metrics of what is gone."""
+    def swap(self) -> None:
+        """Take what was prepared."""
         prepared, self._next = self._next, None
         assert prepared is not None
-        old, self._settings = self._settings, prepared.settings
+        self._settings = prepared.settings
         if prepared.swaps_log:
             before, self._access_log = self._access_log, prepared.access_log
             self._encode = encoder_of(prepared.settings.access_log)
@@ -135,23 +146,19 @@ class Observation:
                 self._access_log.startService()
             if before is not None:
                 before.stopService()
-        if old is None or old.listen != prepared.settings.listen:
+        if prepared.swaps_site:
             before_port, self._port = self._port, prepared.port
             if before_port is not None:
                 before_port.stop()
             if prepared.port is not None:
                 prepared.port.resume_accepting()
-        if old is not None and old.log != prepared.settings.log:
-            self._log.configure(prepared.settings.log)
+        self._log.configure(prepared.settings.log)
+
+    def retain(self, snapshot: Snapshot, listeners: Collection[str]) -> None:
+        """Forget the metrics of what neither serves nor drains; building a configuration names things that may never do."""
         self._registry.retain_routes({route.name for route in snapshot.routes})
         self._registry.retain_upstreams(set(snapshot.clusters))
-
-    def _bind(self, where: str) -> Listening:
-        host, port = parse_listen(where)
-        site = ScrapeSite(self._exposition, self._not_ready, self._reactor)
-        listening = listen(self._reactor, TcpPlace(host if host != "::" else "", port), site)
-        listening.pause_accepting()
-        return listening
+        self._registry.retain_listeners(listeners)
 
     def _not_ready(self) -> tuple[str, ...]:
         return self._watched.not_ready if self._watched is not None else ("starting",)
@@ -166,14 +173,19 @@ class Observation:
             metrics.leased.set(sum(pool.leased for pool in pools))
             metrics.queue.set(sum(pool.queued for pool in pools))
 
-    def reloaded(self, outcome: str) -> None:
-        """A reload ended: `ok` or `rejected`."""
+    def reloaded(self, outcome: Literal["ok", "unchanged", "rejected"]) -> None:
+        """A reload ended."""
         self._registry.reloaded(outcome, self._wall())
 
     def reopen(self) -> None:
-        """The access log was rotated away (SIGUSR1)."""
+        """The log files were rotated away (SIGUSR1)."""
         if self._access_log is not None:
             self._access_log.reopen()
+        try:
+            self._log_place.reopen()
+        except OSError as error:
+            _log.error("the log {path} cannot be reopened: {error}", path=self._log_place.path, error=str(error))
+        _log.info("the log files are opened anew")
 
     # The process's life.
 
@@ -203,13 +215,12 @@ class _Prepared:
         self.access_log: AccessLog | None = None
         self.swaps_log = False
         self.port: Listening | None = None
+        self.swaps_site = False
 
 
-def _placed(settings: AccessLogSettings, base_dir: Path) -> AccessLogSettings:
-    """The settings with a path that does not depend on the process's folder."""
-    if settings.path in ("stdout", "stderr", "off"):
-        return settings
-    return settings.model_copy(update={"path": str(base_dir / settings.path)})
+def _site_of(settings: ObserveSettings | None) -> TcpPlace | None:
+    """Where metrics and probes are asked for, however it is written."""
+    return observe_place(settings.listen) if settings is not None and settings.listen is not None else None
 
 
 async def _stopped(service: Service) -> None:

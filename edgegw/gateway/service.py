@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from twisted.application.service import IServiceCollection, MultiService
-from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
-from twisted.internet.threads import deferToThread
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 import edgegw
-from edgegw.config.diff import Change, diff
+from edgegw.config.diff import diff
 from edgegw.config.problems import ConfigError, Problem, Problems
-from edgegw.config.report import render
-from edgegw.config.source import Document
-from edgegw.gateway.assembly import Assembly, Resources, numbered
+from edgegw.config.source import Document, restore
+from edgegw.gateway.assembly import Assembly, Resources, numbered, watched_files
 from edgegw.gateway.control import ControlService
 from edgegw.gateway.entrances import Entrances
 from edgegw.gateway.history import History
 from edgegw.gateway.loading import Loaded, accept, base_dir_of, read
+from edgegw.gateway.messages import SOCKET
 from edgegw.gateway.observation import Observation
+from edgegw.gateway.places import obstacle
+from edgegw.gateway.reloading import Reader, Turns, Verdict
 from edgegw.gateway.snapshot import Snapshot
-from edgegw.gateway.upstreams import retire
+from edgegw.gateway.stage import Ready, Stage
 from edgegw.runtime.watch import Watch
+
+__all__ = ["GatewayService", "Verdict"]
 
 _log = Logger("edgegw.gateway.service")
 
-_RESTART = ("state",)
-"""Keys that hold from start to end of a process."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a reload.
-
-    ok: it serves (or would, for a dry run). number: of the configuration that serves now. problems: errors and warnings. sources:
-    the texts they are in. changes: against what served before.
-    """
-
-    ok: bool
-    number: int
-    problems: tuple[Problem, ...] = ()
-    sources: Mapping[str, str] = field(default_factory=dict)
-    changes: tuple[Change, ...] = ()
+_TOLD = 50
+"""How many problems of one configuration the log names; the rest is counted."""
+_LAST_S = 2.0
+"""How long connections that were cut may take to be gone."""
 
 
 class GatewayService(MultiService):
@@ -57,54 +46,104 @@ class GatewayService(MultiService):
     Args:
         config_path: file or folder of the configuration. loaded: what was read from it at start. resources: of the process.
         observation: logs, metrics and probes. most_connections: of all listeners together.
+        logs_all: the whole process logs through our observer; otherwise where twistd was told to.
     """
 
     name = "edgegw"
 
     def __init__(
-        self, config_path: Path, loaded: Loaded, resources: Resources, observation: Observation, most_connections: int
+        self,
+        config_path: Path,
+        loaded: Loaded,
+        resources: Resources,
+        observation: Observation,
+        most_connections: int,
+        logs_all: bool = True,
     ) -> None:
         super().__init__()
         self.config_path = config_path
-        self._loaded = loaded
+        self._loaded: Loaded | None = loaded
+        self._base_dir = loaded.base_dir
         self._with = resources
-        self._assembly = Assembly(resources)
+        self._logs_all = logs_all
         self.observation = observation
+        telemetry = resources.telemetry
         self.entrances = Entrances(
-            resources.reactor, resources.wheel, self, most_connections, resources.telemetry.listener
+            resources.reactor, resources.wheel, self, most_connections, telemetry.listener, self._listener_left
         )
         self.state_dir = loaded.base_dir / loaded.settings.state
-        self.history = History(self.state_dir)
-        self.snapshot: Snapshot = None  # type: ignore[assignment]  # set by privilegedStartService, before anything serves
-        self._lock = DeferredLock()
+        self.history: History
+        self.snapshot: Snapshot
+        self._ready: Ready | None = None
+        self._stage = Stage(Assembly(resources), self.entrances, observation)
+        self._turns = Turns(self._reload)
+        self._reader = Reader(resources.reactor)
+        self._rolled_back = False
         self._watch = Watch(resources.reactor, [config_path], self._files_changed)
         self._started_s = resources.reactor.seconds()
         self.stopping = False
+        self._finished = False
 
     # Start.
 
     def setServiceParent(self, parent: Any) -> None:
         """Twisted: joined to the application; the whole process logs through our observer from here on."""
-        collection = IServiceCollection(parent, None)
         component = getattr(parent, "setComponent", None)
-        if collection is not None and component is not None:
+        if self._logs_all and IServiceCollection(parent, None) is not None and component is not None:
             component(ILogObserver, self.observation.log_observer)
         super().setServiceParent(parent)
 
-    def privilegedStartService(self) -> None:
-        """Twisted: build and bind before privileges go. A configuration that can't serve ends the process, told in full."""
-        problems = Problems()
+    def prepare(self) -> tuple[Problem, ...]:
+        """Build and open everything, before the process becomes a daemon: only now can somebody be told that it can't be.
+
+        Returns: what is odd about the configuration but does not stop it.
+
+        Raises:
+            ConfigError: the configuration can't serve here, with every reason and its place.
+        """
         loaded = self._loaded
+        assert loaded is not None
+        problems = Problems()
+        control = self._open_control(problems.under("state"))
         try:
-            self._take(*self._prepare(loaded, problems))
-            ControlService(self, self.state_dir / "control.sock", self._with.reactor).setServiceParent(self)
-        except ConfigError as error:
-            sys.stderr.write(render(error.problems, error.sources) + "\nedgegw did not start.\n")
-            raise SystemExit(1) from None
+            if control is None:
+                # Whatever else is wrong should be told too; what another gateway listens on says nothing new.
+                self._stage.build(loaded, problems, None)
+                problems.raise_if_errors(loaded.document)
+            self._ready = self._stage.prepare(loaded, problems, None)
+        except BaseException:
+            if control is not None:
+                control.stopService()
+            raise
+        assert control is not None
+        control.setServiceParent(self)
+        self._loaded = None
+        return problems.located(loaded.document)
+
+    def _open_control(self, problems: Problems) -> ControlService | None:
+        path = self.state_dir / SOCKET
+        try:
+            control = ControlService(self, path, self._with.reactor)
+            control.privilegedStartService()
         except OSError as error:
-            sys.stderr.write(f"edgegw: {error}\nedgegw did not start.\n")
-            raise SystemExit(1) from None
-        self._accepted("start")
+            problems.add((), str(error))
+        except CannotListenError as error:
+            problems.add((), f"cannot open the control socket {path}: {obstacle(error).reason}")
+        else:
+            return control
+        return None
+
+    def privilegedStartService(self) -> None:
+        """Twisted: take what was prepared. Raises ConfigError as `prepare` does, if nobody has called it."""
+        if self._ready is None:
+            self._tell(self.prepare())
+        ready, self._ready = self._ready, None
+        assert ready is not None
+        # Made here, because becoming a daemon changed the process's number.
+        self.history = History(self.state_dir)
+        self.snapshot = ready.snapshot
+        self._stage.take(ready, None)
+        self._accepted("start", "ok")
         super().privilegedStartService()
 
     def startService(self) -> None:
@@ -114,14 +153,15 @@ class GatewayService(MultiService):
         self._with.wheel.start()
         self._watch.repaths(self._watched())
         self._watch.start()
+        # SIGHUP would end the process. What comes before the reactor runs waits for it.
+        self._on_signal(signal.SIGHUP, lambda: self._reload_in_background("signal"))
+        self._on_signal(signal.SIGUSR1, self.observation.reopen)
         reactor.callWhenRunning(self._running)
 
     def _running(self) -> None:
         """The reactor runs: only now may signal handlers of ours replace Twisted's."""
-        for number, action in ((signal.SIGTERM, self._told_to_stop), (signal.SIGINT, self._told_to_stop)):
-            self._on_signal(number, action)
-        self._on_signal(signal.SIGHUP, lambda: self._reload_in_background("signal"))
-        self._on_signal(signal.SIGUSR1, self.observation.reopen)
+        self._on_signal(signal.SIGTERM, self._told_to_stop)
+        self._on_signal(signal.SIGINT, self._told_to_stop)
         self.observation.started(self)
         _log.info(
             "edgegw {version} serves {config}: {snapshot!r} on {listeners}",
@@ -147,103 +187,109 @@ class GatewayService(MultiService):
         Args:
             source: who asked, for history and log: file, signal, control, rollback N. document: instead of the configured path.
         """
-        await self._lock.acquire()
-        try:
-            return await self._reload(source, document, dry_run)
-        finally:
-            self._lock.release()
+        return await self._turns.take(source, document, dry_run)
 
     async def _reload(self, source: str, document: Document | None, dry_run: bool) -> Verdict:
-        problems = Problems()
-        now = self.snapshot
+        depends: list[Path] = []
         try:
-            loaded = await self._read(document)
-            if dry_run:
-                changes = self._try(loaded, problems)
-                return Verdict(True, now.number, tuple(problems.located(loaded.document)), loaded.document.files, changes)
-            changes = tuple(diff(now.settings, loaded.settings, now.document, loaded.document))
-            self._take(*self._prepare(loaded, problems))
+            loaded = await self._reader(lambda: self._read(document, depends))
+            if self.stopping:
+                raise ConfigError([Problem((), "the gateway is stopping and takes no other configuration")])
+            depends.extend(watched_files(loaded.settings, loaded.base_dir))
+            verdict = self._try(loaded) if dry_run else self._serve(loaded, source)
         except ConfigError as error:
-            self.observation.reloaded("rejected")
-            text = render(error.problems, error.sources)
-            _log.error(
-                "reload ({source}) refused; the running configuration was not changed\n{problems}", source=source, problems=text
-            )
-            return Verdict(False, now.number, error.problems, error.sources)
+            verdict = Verdict(False, self.snapshot.number, error.problems, error.sources)
         except Exception as error:
-            self.observation.reloaded("rejected")
-            _log.failure("reload ({source}) failed; the running configuration was not changed", source=source)
+            _log.failure("reload ({source}) failed", source=source)
             wrong = Problem((), f"the gateway could not build this configuration: {type(error).__name__}: {error}")
-            return Verdict(False, now.number, (wrong,))
-        self._accepted(source)
-        _log.info("reload ({source}) done: {snapshot!r}, {count} changes", source=source, snapshot=self.snapshot, count=len(changes))
-        return Verdict(
-            True, self.snapshot.number, tuple(problems.located(loaded.document)), loaded.document.files, changes
-        )
+            verdict = Verdict(False, self.snapshot.number, (wrong,))
+        self._stage.settle(self.snapshot)
+        if not dry_run:
+            self._conclude(verdict, source, document is not None, depends)
+        return verdict
 
-    async def _read(self, document: Document | None) -> Loaded:
-        # Reading thousands of routes takes a good part of a second; the loop has better things to do.
+    def _read(self, document: Document | None, depends: list[Path]) -> Loaded:
+        """In a thread: reading thousands of routes takes a good part of a second, and the loop has better things to do."""
         if document is None:
-            return await deferToThread(read, self.config_path)
-        return await deferToThread(accept, document, base_dir_of(self.config_path))
+            return read(self.config_path, depends=depends.extend)
+        return accept(document, self._base_dir)
 
-    def _try(self, loaded: Loaded, problems: Problems) -> tuple[Change, ...]:
-        now = self.snapshot
-        snapshot, opened = self._prepare(loaded, problems)
-        self.entrances.discard(opened)
-        retire(snapshot.clusters, now.clusters)
-        return tuple(diff(now.settings, loaded.settings, now.document, loaded.document))
+    def _try(self, loaded: Loaded) -> Verdict:
+        problems, now = Problems(), self.snapshot
+        self._stage.rehearse(loaded, problems, now)
+        changes = tuple(diff(now.settings, loaded.settings, now.document, loaded.document))
+        found = problems.located(loaded.document)
+        return Verdict(True, now.number, found, loaded.document.files, changes)
 
-    def _prepare(self, loaded: Loaded, problems: Problems) -> tuple[Snapshot, list[Any]]:
-        """Build everything first, sockets last.
+    def _serve(self, loaded: Loaded, source: str) -> Verdict:
+        problems, old = Problems(), self.snapshot
+        changes = tuple(diff(old.settings, loaded.settings, old.document, loaded.document))
+        ready = self._stage.prepare(loaded, problems, old)
+        self.snapshot = ready.snapshot
+        self._stage.take(ready, old)
+        self._accepted(source, "unchanged" if ready.snapshot.is_same_as(old) else "ok")
+        found = problems.located(loaded.document)
+        return Verdict(True, self.snapshot.number, found, loaded.document.files, changes)
 
-        Raises:
-            ConfigError: with everything that can't be built or bound.
-        """
-        document, settings, old = loaded.document, loaded.settings, self.snapshot
-        problems.extend(loaded.warnings)
-        if old is not None:
-            for key in _RESTART:
-                if getattr(settings, key) != getattr(old.settings, key):
-                    problems.warn((key,), f'"{key}" changed; that takes a restart, until then the old value holds')
-        snapshot = self._assembly.build(document, settings, loaded.base_dir, problems, old)
-        problems.raise_if_errors(document)
-        opened = self.entrances.open_new(settings, snapshot.terms, problems, loaded.base_dir)
-        if not problems:
-            self.observation.prepare(settings.observe, loaded.base_dir, problems.under("observe"))
-        if problems:
-            self.entrances.discard(opened)
-        problems.raise_if_errors(document)
-        return snapshot, opened
+    def _accepted(self, source: str, outcome: Literal["ok", "unchanged"]) -> None:
+        self.snapshot = numbered(self.snapshot, self.history.add(self.snapshot.document, source))
+        self.observation.reloaded(outcome)
 
-    def _take(self, snapshot: Snapshot, opened: list[Any]) -> None:
-        """Swap: from here on nothing can fail."""
-        old = self.snapshot
-        self.snapshot = snapshot
-        self.entrances.swap(opened, snapshot.terms)
-        self.observation.swap(snapshot)
-        if old is not None:
-            retire(old.clusters, snapshot.clusters)
-
-    def _accepted(self, source: str) -> None:
-        number = self.history.add(self.snapshot.document, source)
-        self.snapshot = numbered(self.snapshot, number)
-        self.observation.reloaded("ok")
+    def _conclude(self, verdict: Verdict, source: str, given: bool, depends: Iterable[Path]) -> None:
+        """Say what became of a reload, and watch what the next one may depend on."""
+        if verdict.ok:
+            self._rolled_back = given
+            count = len(verdict.changes)
+            _log.info(
+                "reload ({source}) done: {snapshot!r}, {count} changes",
+                source=source,
+                snapshot=self.snapshot,
+                count=count,
+            )
+        else:
+            self.observation.reloaded("rejected")
+            _log.error("reload ({source}) refused; the running configuration was not changed", source=source)
+        self._tell(verdict.problems)
         if self.running:
-            self._watch.repaths(self._watched())
+            # Also the files of one that was refused: what is missing may still come.
+            self._watch.repaths([*self._watched(), *depends])
+
+    def _tell(self, problems: Sequence[Problem]) -> None:
+        for problem in problems[:_TOLD]:
+            # Its own format, so that none is taken for a repetition of the one before.
+            text = str(problem).replace("{", "{{").replace("}", "}}")
+            (_log.warn if problem.severity == "warning" else _log.error)(text)
+        if len(problems) > _TOLD:
+            _log.error("and {count} more", count=len(problems) - _TOLD)
 
     def _watched(self) -> list[Path]:
         return [self.config_path, *self.snapshot.document.watched_paths, *self.snapshot.watched]
 
     def _files_changed(self, changed: list[str]) -> None:
         _log.info("{changed} changed", changed=", ".join(changed))
-        self._reload_in_background("file")
+        root = str(self.config_path)
+        if self._rolled_back and not any(path == root or path.startswith(f"{root}/") for path in changed):
+            # A certificate was renewed: that is no reason to take the file that somebody rolled back from.
+            self._in_background("file", self._again())
+        else:
+            self._reload_in_background("file")
+
+    def _again(self) -> Document:
+        """What serves now, its secrets read anew."""
+        return restore(self.snapshot.document.files, base=self._base_dir, defer=True)
 
     def _reload_in_background(self, source: str) -> None:
+        if not self._turns.awaited:
+            self._in_background(source)
+
+    def _in_background(self, source: str, document: Document | None = None) -> None:
         if not self.stopping:
-            Deferred.fromCoroutine(self.reload(source)).addErrback(
+            Deferred.fromCoroutine(self.reload(source, document=document)).addErrback(
                 lambda failure: _log.failure("reload ({source}) failed", failure=failure, source=source)
             )
+
+    def _listener_left(self) -> None:
+        self._stage.settle(self.snapshot)
 
     # Stop.
 
@@ -269,11 +315,17 @@ class GatewayService(MultiService):
         await self._sleep(times.lame_duck)
         await self.entrances.stop_accepting()
         drained = self.entrances.drain()
-        timer = self._with.reactor.callLater(times.grace, self.entrances.abort)
+        timer = self._with.reactor.callLater(times.grace, self._cut)
         await drained
         if timer.active():
             timer.cancel()
         self._finish()
+
+    def _cut(self) -> None:
+        """The grace is over. Connections that will not go must not keep the process."""
+        _log.warn("the grace is over; {count} connections are cut", count=self.entrances.connections)
+        self.entrances.abort()
+        self._with.reactor.callLater(_LAST_S, self._finish)
 
     def _sleep(self, seconds: float) -> Deferred[None]:
         slept: Deferred[None] = Deferred()
@@ -281,13 +333,15 @@ class GatewayService(MultiService):
         return slept
 
     def _finish(self) -> None:
+        """End the process. More than one way leads here."""
         self.stopping = True
-        if self._with.reactor.running:
+        if not self._finished and self._with.reactor.running:
+            self._finished = True
             self._with.reactor.stop()
 
     def stopService(self) -> Deferred[Any]:
         """Twisted: the reactor stops; whatever is still open ends now."""
-        self.stopping = True
+        self.stopping = self._finished = True
         self._watch.stop()
         self.entrances.stop_accepting()
         self.entrances.abort()

@@ -1,13 +1,20 @@
-"""The root settings model, put together from every floor's own, and the checks that need to see all of it."""
+"""The root settings model, put together from every floor's own, and how `defaults` and a route's own keys become one.
+
+`defaults` hold for what a route or an upstream leaves out, key by key and at every level: `timeout: {total: 5m}` of a route leaves
+`defaults.timeout.head` in place, and of the fields in `headers.response.set` those of the route are put over those of the defaults.
+Lists (`middleware`, `headers.request.remove`) and single values are not mixed: the route's own replaces the default. A value that
+switches a map off (`security_headers: false`) is a single value: a route that gives a map then starts from the built-in one.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from edgegw.config.model import Settings, ShortForm
-from edgegw.config.problems import Problems
+from edgegw.config.problems import quoted
 from edgegw.config.units import Duration, Size
 from edgegw.exchange.predicates import WhenSettings
 from edgegw.export.settings import ObserveSettings
@@ -25,7 +32,19 @@ from edgegw.upstream.settings import UpstreamDefaults, UpstreamSettings
 TARGETS = ("to", "respond", "redirect", "files", "resource")
 """Route keys of which each route has exactly one."""
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch
+
+
+def _check_name(text: str) -> str:
+    if not _is_name(text):
+        raise ValueError(f"{quoted(text)} is not a name; a name has letters, digits, dots, dashes and underscores")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""What logs, metrics and the command call a thing."""
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
 
 
 class ShutdownSettings(Settings):
@@ -40,9 +59,15 @@ class RouteTimeouts(Settings):
 
     SHORT: ClassVar[ShortForm | None] = ShortForm(lambda head: {"head": head}, "a duration")
 
-    head: Duration | None = Field(None, description="Until the response's head.", examples=["15s"])
-    idle: Duration | None = Field(None, description="Between bytes of the response.", examples=["60s"])
-    total: Duration | Literal["none"] | None = Field(
+    head: PositiveDuration | None = Field(
+        None,
+        description="Until the response's head. A route's own wins over `timeouts` of the upstream, these over `defaults.timeout`.",
+        examples=["15s"],
+    )
+    idle: PositiveDuration | None = Field(
+        None, description="Between bytes of the response; a body that keeps moving is never cut.", examples=["60s"]
+    )
+    total: PositiveDuration | Literal["none"] | None = Field(
         None, description="For the whole exchange; `none` is the default.", examples=["none", "5m"]
     )
 
@@ -62,7 +87,7 @@ class RouteDefaults(Settings):
 class RouteSettings(RouteDefaults):
     """A match, and what happens on it."""
 
-    name: str | None = Field(None, pattern=_NAME, description="For logs and metrics; the match if left out.")
+    name: Name | None = Field(None, description="For logs and metrics; the match if left out.")
     match: MatchSettings = Field(description="Which requests.", examples=["GET api.example.com/users/{id}/**"])
     when: WhenSettings | None = Field(None, description="Further conditions.")
     priority: int = Field(0, description="Before specificity; larger goes first.")
@@ -96,14 +121,16 @@ class GatewaySettings(Settings):
     state: str = Field("./edgegw-state", description="Folder for history and the control socket; made with mode 0700.")
     shutdown: ShutdownSettings = Field(ShutdownSettings(), description="How the gateway stops.")
     listen: tuple[ListenSettings, ...] = Field(min_length=1, description="Where requests come in.")
-    upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict, description="The servers behind, by name.")
+    upstreams: dict[Name, UpstreamSettings] = Field(default_factory=dict, description="The servers behind, by name.")
     routes: tuple[RouteSettings, ...] = Field((), description="What happens to which requests.")
-    defaults: DefaultsSettings = Field(DefaultsSettings(), description="For all routes and upstreams.")
+    defaults: DefaultsSettings = Field(
+        DefaultsSettings(), description="For all routes and upstreams, key by key, wherever they leave something out."
+    )
     observe: ObserveSettings = Field(ObserveSettings(), description="Logs, metrics and probes.")
 
 
 def merged(over: Settings, under: Settings) -> Any:
-    """`over`, with every key that it leaves out taken from `under`, maps merged key by key."""
+    """`over`, with every key that it leaves out taken from `under`, maps merged key by key (the module's text has the rules)."""
     changes: dict[str, Any] = {}
     for name in type(under).model_fields:
         if name not in type(over).model_fields or name not in under.model_fields_set:
@@ -113,22 +140,8 @@ def merged(over: Settings, under: Settings) -> Any:
             changes[name] = theirs
         elif isinstance(ours, Settings) and isinstance(theirs, Settings):
             changes[name] = merged(ours, theirs)
+        elif isinstance(ours, dict) and isinstance(theirs, dict):
+            # Maps of free names hold header fields, whose names have no case.
+            own = {key.lower() for key in ours}
+            changes[name] = {key: value for key, value in theirs.items() if key.lower() not in own} | ours
     return over.model_copy(update=changes) if changes else over
-
-
-def check_references(settings: GatewaySettings, problems: Problems) -> None:
-    """Names that are used must be defined, names that must differ must differ."""
-    defined = ", ".join(settings.upstreams) or "none"
-    names: dict[str, int] = {}
-    for index, route in enumerate(settings.routes):
-        if route.to is not None and route.to not in settings.upstreams:
-            problems.add(("routes", index, "to"), f'upstream "{route.to}" is not defined; defined: {defined}')
-        if route.name is not None and names.setdefault(route.name, index) != index:
-            problems.add(("routes", index, "name"), f'routes[{names[route.name]}] is called "{route.name}" already')
-    places: dict[str, int] = {}
-    for index, listen in enumerate(settings.listen):
-        if places.setdefault(listen.name, index) != index:
-            problems.add(("listen", index), f"listen[{places[listen.name]}] listens on {listen.name} already")
-    for index, listen in enumerate(settings.listen):
-        if listen.redirect == "https" and not any(other.tls for other in settings.listen):
-            problems.warn(("listen", index, "redirect"), "no listener here speaks TLS; the redirect leads out of this gateway")

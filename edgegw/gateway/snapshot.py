@@ -21,7 +21,8 @@ class Snapshot:
 
     document, settings: what it was made from. tree, routes: which route an exchange belongs to. clusters: upstreams by name.
     terms: how connections of each listener are served, by the listener's name. watched: files it depends on besides the
-    configuration itself. number: its place in the history, 0 before it was accepted. since: when it was made.
+    configuration itself. since: when it was made. number: its place in the history, 0 before it was accepted. tls_marks,
+    files_digest: by which the next one sees whether certificates and other watched files are the same.
     """
 
     document: Document = field(repr=False)
@@ -33,6 +34,12 @@ class Snapshot:
     watched: tuple[Path, ...] = field(repr=False)
     since: datetime
     number: int = 0
+    tls_marks: Mapping[str, object] = field(default_factory=dict, repr=False)
+    files_digest: bytes = field(default=b"", repr=False)
+
+    def is_same_as(self, other: Snapshot) -> bool:
+        """Whether both were made from the same texts and the same files."""
+        return self.document.digest == other.document.digest and self.files_digest == other.files_digest
 
     def __repr__(self) -> str:
         counts = f"{len(self.routes)} routes, {len(self.clusters)} upstreams, {len(self.terms)} listeners"

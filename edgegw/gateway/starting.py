@@ -1,16 +1,19 @@
-"""What a process makes once, before its first configuration serves."""
+"""What a process makes once, before its first configuration serves. Whatever stands in the way is told in full, with status 1."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from edgegw.config.problems import ConfigError
+from edgegw.config.problems import ConfigError, Problem
 from edgegw.config.report import render
+from edgegw.export.writer import STANDARD
 from edgegw.gateway.assembly import Resources
 from edgegw.gateway.builtins import Parts
 from edgegw.gateway.loading import Loaded, read
+from edgegw.gateway.logplace import LogPlace
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.service import GatewayService
 from edgegw.gateway.telemetry import Telemetry
@@ -20,6 +23,10 @@ from edgegw.observe.metrics import Registry
 from edgegw.runtime.wheel import Wheel
 
 RESERVED_DESCRIPTORS = 256
+_PLENTY = 1_048_576
+"""Descriptors, where the system sets no limit."""
+
+DID_NOT_START = "edgegw did not start."
 
 
 def read_or_exit(path: str, stderr: TextIO) -> Loaded:
@@ -27,18 +34,59 @@ def read_or_exit(path: str, stderr: TextIO) -> Loaded:
     try:
         return read(path)
     except ConfigError as error:
-        stderr.write(render(error.problems, error.sources) + "\nedgegw did not start.\n")
+        raise _refused(error, stderr) from None
+
+
+def prepare_or_exit(service: GatewayService, loaded: Loaded, stderr: TextIO) -> None:
+    """Build and open everything; what can't be is told in full and ends the process with status 1. Warnings are told too."""
+    try:
+        found = service.prepare()
+    except ConfigError as error:
+        raise _refused(error, stderr) from None
+    if found:
+        stderr.write(render(found, loaded.document.files, closing=None) + "\n")
+
+
+def tell_daemon(loaded: Loaded, stderr: TextIO) -> None:
+    """A daemon has no standard streams: what is to go there is lost."""
+    path = loaded.settings.observe.access_log.path
+    if path in STANDARD:
+        problem = Problem(
+            ("observe", "access_log"),
+            f"a daemon has no {path}: access records are lost; name a file",
+            severity="warning",
+        )
+        stderr.write(render([problem.located(loaded.document)], loaded.document.files, closing=None) + "\n")
+
+
+def open_log_or_exit(path: str, stderr: TextIO) -> LogPlace:
+    """Where the application log goes; if it can't be opened, that is told and ends the process with status 1."""
+    try:
+        return LogPlace(path)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        stderr.write(f"edgegw: the log file {path} cannot be opened: {why}\n{DID_NOT_START}\n")
         raise SystemExit(1) from None
 
 
-def build_service(config_path: str, loaded: Loaded, reactor: Any) -> GatewayService:
-    """The gateway of this process, not started."""
+def _refused(error: ConfigError, stderr: TextIO) -> SystemExit:
+    stderr.write(f"{render(error.problems, error.sources)}\n{DID_NOT_START}\n")
+    return SystemExit(1)
+
+
+def build_service(config_path: str, loaded: Loaded, reactor: Any, log: LogPlace | None = None) -> GatewayService:
+    """The gateway of this process, not prepared and not started.
+
+    Args:
+        log: where the whole process logs to; None leaves that to twistd.
+    """
     limit = raise_file_limit()
+    limit = _PLENTY if limit < 0 else limit
     # One descriptor downstream and one upstream for each exchange, a reserve for everything else.
     most = max((limit - RESERVED_DESCRIPTORS) // 2, 16)
     wheel = Wheel(reactor)
     registry = Registry()
-    observation = Observation(reactor, registry, loaded.settings.observe, loaded.base_dir)
+    observation = Observation(reactor, registry, loaded.settings.observe, loaded.base_dir, log)
     telemetry = Telemetry(registry, observation.record)
     lookup = ThreadedLookup(reactor)
     resources = Resources(reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup)
@@ -46,4 +94,4 @@ def build_service(config_path: str, loaded: Loaded, reactor: Any) -> GatewayServ
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
-    return GatewayService(Path(config_path), loaded, resources, observation, most)
+    return GatewayService(Path(config_path), loaded, resources, observation, most, logs_all=log is not None)

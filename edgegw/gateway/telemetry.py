@@ -74,9 +74,7 @@ class Telemetry:
         route = exchange.route
         duration_s = exchange.connection.listener.clock() - exchange.started_s
         metrics = self.registry.route(route.name if route is not None else UNROUTED)
-        metrics.record(
-            exchange.head.method, shown_status(outcome), duration_s, outcome.bytes_in, outcome.bytes_out
-        )
+        metrics.record(exchange.head.method, shown_status(outcome), duration_s, outcome.bytes_in, outcome.bytes_out)
         if self._record is not None:
             self._record(exchange, outcome, duration_s)
 

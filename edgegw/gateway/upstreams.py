@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from edgegw.upstream.balance.interfaces import Balancer
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
-from edgegw.upstream.settings import EndpointUrl, UpstreamSettings
+from edgegw.upstream.settings import EndpointSettings, EndpointUrl, UpstreamSettings
 
 
 class Upstreams:
@@ -38,7 +38,11 @@ class Upstreams:
         """Clusters by name; those of `old` that are the same come again."""
         return {
             name: self._cluster(
-                name, merged(upstream, settings.defaults.upstream), old.get(name), base_dir, problems.under("upstreams", name)
+                name,
+                merged(upstream, settings.defaults.upstream),
+                old.get(name),
+                base_dir,
+                problems.under("upstreams", name),
             )
             for name, upstream in settings.upstreams.items()
         }
@@ -46,51 +50,79 @@ class Upstreams:
     def _cluster(
         self, name: str, settings: UpstreamSettings, old: Cluster | None, base_dir: Path, problems: Problems
     ) -> Cluster:
-        digest = _files_digest(settings, base_dir)
+        digest = files_digest(settings.tls.paths(base_dir))
         same_ways = old is not None and old.files_digest == digest and _ways(old.settings) == _ways(settings)
         if old is not None and same_ways and old.settings == settings:
             return old
-        kept: dict[object, Endpoint] = {}
-        connector: Connector | None = None
         if old is not None and same_ways:
-            connector = old.connector
-            kept = {(endpoint.name, endpoint.weight): endpoint for endpoint in old.endpoints}
-        if connector is None:
+            connector, kept = old.connector, _Kept(old.endpoints)
+        else:
             tls = self._tls(settings, base_dir, problems)
             connector = Connector(self._reactor, self._wheel, self._resolver, tls, settings.timeouts.connect)
+            kept = _Kept(())
         endpoints = [
-            kept.get((each.url, each.weight)) or Endpoint(each, settings.pool, connector, self._wheel)
-            for each in settings.endpoints
+            kept.take(each) or Endpoint(each, settings.pool, connector, self._wheel) for each in settings.endpoints
         ]
+        for endpoint in endpoints:
+            kept.adopt_pool(endpoint)
         balancer: Balancer = self._balancers[settings.balance](endpoints)
         return Cluster(name, settings, endpoints, balancer, connector, digest)
 
     def _tls(self, settings: UpstreamSettings, base_dir: Path, problems: Problems) -> UpstreamTls | None:
-        if not any(EndpointUrl.parse(each.url).secure for each in settings.endpoints):
-            return None
-        return UpstreamTls.load(settings.tls, problems.under("tls"), base_dir)
+        return UpstreamTls.load(settings.tls, problems.under("tls"), base_dir) if _is_secure(settings) else None
+
+
+class _Kept:
+    """Endpoints of the cluster before, each of which is taken over at most once; the same URL may be there twice."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._by_url: dict[str, list[Endpoint]] = {}
+        self._taken: set[Endpoint] = set()
+        for endpoint in endpoints:
+            self._by_url.setdefault(endpoint.name, []).append(endpoint)
+
+    def take(self, settings: EndpointSettings) -> Endpoint | None:
+        """The endpoint that is the same."""
+        endpoints = self._by_url.get(settings.url, [])
+        for endpoint in endpoints:
+            if endpoint.weight == settings.weight:
+                endpoints.remove(endpoint)
+                self._taken.add(endpoint)
+                return endpoint
+        return None
+
+    def adopt_pool(self, endpoint: Endpoint) -> None:
+        """Give an endpoint that only changed its weight the connections that there are."""
+        endpoints = self._by_url.get(endpoint.name)
+        if endpoints and endpoint not in self._taken:
+            # The weight is part of the endpoint, and exchanges of the old snapshot still go by the old one.
+            endpoint.pool = endpoints.pop(0).pool
+
+
+def _is_secure(settings: UpstreamSettings) -> bool:
+    return any(EndpointUrl.parse(each.url).secure for each in settings.endpoints)
 
 
 def _ways(settings: UpstreamSettings) -> tuple[object, ...]:
     """What a pool's connections depend on."""
-    return settings.tls, settings.pool, settings.timeouts.connect
+    return settings.tls, settings.pool, settings.timeouts.connect, _is_secure(settings)
 
 
-def _files_digest(settings: UpstreamSettings, base_dir: Path) -> bytes:
+def files_digest(files: Iterable[Path]) -> bytes:
+    """What is the same as long as the files' contents are."""
     digest = hashlib.sha256()
-    for name in (settings.tls.ca, settings.tls.cert, settings.tls.key):
-        if name is not None:
-            try:
-                digest.update((base_dir / name).read_bytes())
-            except OSError:
-                digest.update(b"unreadable")
+    for file in files:
+        try:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError:
+            digest.update(b"unreadable")
     return digest.digest()
 
 
 def retire(old: Mapping[str, Cluster], new: Mapping[str, Cluster]) -> None:
-    """Close the pools of endpoints that no cluster holds any more; what is in flight on them finishes."""
-    living = {id(endpoint) for cluster in new.values() for endpoint in cluster.endpoints}
+    """Close the pools that no cluster holds any more; what is in flight on them finishes."""
+    living = {id(endpoint.pool) for cluster in new.values() for endpoint in cluster.endpoints}
     for cluster in old.values():
         for endpoint in cluster.endpoints:
-            if id(endpoint) not in living:
+            if id(endpoint.pool) not in living:
                 endpoint.pool.close()

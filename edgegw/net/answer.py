@@ -13,7 +13,16 @@ from edgegw.wire.http1_encode import encode_informational, encode_response_head
 
 # The connection's own business; whatever a target or upstream said about it does not count.
 _OWN = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"te", b"upgrade", b"trailer", b"content-length")
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"te",
+        b"upgrade",
+        b"trailer",
+        b"content-length",
+    )
 )
 _OWN_BUT_LENGTH = _OWN - {b"content-length"}
 _OWN_OF_TAKEOVER = _OWN - {b"upgrade"}
@@ -40,11 +49,13 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
         keep: the connection could live on. date: the field to add when the response has no Date (RFC 9110 6.6.1).
 
     Raises:
-        GatewayError: 500 `unsafe_head`, or `informational_answer` for a status below 200 that ends nothing.
+        GatewayError: 500 `unsafe_head`; `informational_answer` for a status below 200, which ends nothing;
+            `response_length_mismatch` for a body that is known not to be as long as announced.
     """
     head, status, headers = exchange.head, response.status, response.headers
     keep = keep and head.keep_alive and not response.close
-    length = response.body.length
+    body = response.body
+    length = body.length
     bodiless = chunked = False
     own = _OWN
     extra: list[Field] = []
@@ -61,6 +72,10 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
             raise GatewayError(500, "informational_answer", phase=Phase.SEND, detail=f"{status} as the final answer")
         bodiless = True
     elif length is not None:
+        if body.size > length or (body.ended and body.size != length):
+            raise GatewayError(
+                500, "response_length_mismatch", phase=Phase.SEND, detail=f"{body.size} of {length} bytes"
+            )
         said = b"%d" % length
         if headers.get(b"content-length") == said and len(headers.get_all(b"content-length")) == 1:
             own = _OWN_BUT_LENGTH

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from edgegw.errors import GatewayError, Phase
 from edgegw.exchange.body import Body
 from edgegw.exchange.drive import Drive
-from edgegw.exchange.model import Exchange, Outcome, Response
+from edgegw.exchange.model import Exchange, Outcome, Response, Takeover
 from edgegw.exchange.render import render
 from edgegw.net.answer import Framed, frame_answer, frame_informational
 from edgegw.net.patience import Patience
@@ -88,82 +88,79 @@ class Answering(Protocol):
             response.body.cancel()
             return
         try:
-            response, framed = self._frame(exchange, response)
-            if response.takeover is not None:
-                self._hand_over(exchange, response, framed.head)
+            framed = self._frame(exchange, response)
+            if framed is None:
+                return
+            body = response.body
+            if framed.bodiless:
+                self.transport.write(framed.head)
+                body.cancel()
+                self._finish(exchange, response)
+                return
+            data = body.take_ready()
+            self._sent = len(data)
+            if framed.chunked:
+                data = encode_chunk(data)
+                if body.ended:
+                    data += encode_last_chunk(body.trailers)
+            self.transport.write(framed.head + data)
+            if body.ended:
+                self._finish(exchange, response)
+                return
+            if self._write_paused:
+                # The transport says so once, and that may have been before this answer.
+                body.pause()
+            body.attach(self)
+        except Exception as error:
+            if self._answer is None and isinstance(error, GatewayError):
+                self._respond_instead(exchange, response, error)
             else:
-                self._send(exchange, response, framed)
-        except Exception:
-            _log.failure("the answer to request {request_id} could not be sent", request_id=exchange.id)
-            self._tear(GatewayError(500, "answer_failed", phase=Phase.SEND), complete=False)
-            self._abort()
+                self._broken(error)
 
-    def _frame(self, exchange: Exchange, response: Response) -> tuple[Response, Framed]:
-        """The response and how it goes out; or its error's, while nothing was sent."""
+    def _frame(self, exchange: Exchange, response: Response) -> Framed | None:
+        """How the response goes out; None if it took the connection over.
+
+        Raises:
+            GatewayError: it cannot go out, and nothing was sent.
+        """
+        body, upload, listener = response.body, self._upload, self.listener
+        if body.error is not None:
+            raise body.error
+        keep = self._keep and not self._closing and self._requests + 1 < listener.caps.requests
+        if upload is not None and not self._can_outlive(exchange, upload):
+            keep = False
+        framed = frame_answer(exchange, response, keep, listener.date)
+        if response.takeover is not None and not self._codec.held:
+            raise GatewayError(500, "takeover_not_asked_for", phase=Phase.SEND)
         self._requests += 1
-        listener = self.listener
-        keep = (
-            self._keep
-            and not self._closing
-            and self._requests < listener.caps.requests
-            and (self._upload is None or self._can_outlive(exchange, self._upload))
-        )
-        try:
-            error = response.body.error
-            if error is None and response.takeover is not None and not self._codec.held:
-                error = GatewayError(500, "takeover_not_asked_for", phase=Phase.SEND)
-            if error is None:
-                framed = frame_answer(exchange, response, keep, listener.date)
-        except GatewayError as refused:
-            error = refused
-        if error is not None:
-            _log.warn("request {request_id} cannot be answered: {error}", request_id=exchange.id, error=str(error))
-            response.body.cancel()
-            exchange.failure = exchange.failure or error
-            response = render(error, exchange)
-            framed = frame_answer(exchange, response, keep, listener.date)
         self._answer = response
+        if response.takeover is not None:
+            self._hand_over(response.takeover, framed.head)
+            return None
         self._keep = framed.keep
         self._chunked = framed.chunked
-        return response, framed
+        self._due = _ANY if body.length is None else body.length
+        return framed
+
+    def _respond_instead(self, exchange: Exchange, response: Response, error: GatewayError) -> None:
+        """Answer with the error: what was to be sent cannot be, and nothing was."""
+        if exchange.failure is not None and exchange.failure.reason == error.reason:
+            self._broken(error)
+            return
+        response.body.cancel()
+        exchange.failure = error
+        self._respond(render(error, exchange))
 
     def _can_outlive(self, exchange: Exchange, upload: Body) -> bool:
         """Whether the connection may serve on after this answer, as far as the upload is concerned."""
         if upload.error is None and upload.started:
             return True
         # A peer that waits for 100 may send the body or not: nobody can tell which bytes come next.
-        return not exchange.head.expect_continue and self._worth_discarding(upload)
+        return not exchange.head.expect_continue and upload.length is not None and not self._glut(upload)
 
-    def _worth_discarding(self, upload: Body) -> bool:
-        return upload.length is not None and upload.length - upload.size <= DISCARD
-
-    def _send(self, exchange: Exchange, response: Response, framed: Framed) -> None:
-        body = response.body
-        if framed.bodiless:
-            self.transport.write(framed.head)
-            body.cancel()
-            self._finish(exchange, response)
-            return
-        data = body.take_ready()
-        self._sent = sent = len(data)
-        if framed.chunked:
-            self._due = _ANY
-            data = encode_chunk(data)
-            if body.ended:
-                data += encode_last_chunk(body.trailers)
-        else:
-            length = body.length
-            self._due = due = _ANY if length is None else length
-            if sent > due or (body.ended and sent != due and length is not None):
-                raise ValueError(f"a body of {sent} bytes where {length} were announced")
-        self.transport.write(framed.head + data)
-        if body.ended:
-            self._finish(exchange, response)
-            return
-        if self._write_paused:
-            # The transport says so once, and that may have been before this answer.
-            body.pause()
-        body.attach(self)
+    def _glut(self, upload: Body) -> bool:
+        """More of an unwanted upload is known to come than is worth throwing away."""
+        return upload.length is not None and upload.length - upload.size > DISCARD
 
     def write(self, data: bytes) -> None:
         """Response body data."""
@@ -229,13 +226,12 @@ class Answering(Protocol):
         except GatewayError as unsafe:
             _log.warn("a {status} is not passed on: {error}", status=head.status, error=str(unsafe))
 
-    def _hand_over(self, exchange: Exchange, response: Response, head: bytes) -> None:
-        assert response.takeover is not None
+    def _hand_over(self, takeover: Takeover, head: bytes) -> None:
         transport = self.transport
         self._patience.taken_over()
         transport.write(head)
         transport.unregisterProducer()
-        self._taken = taken = response.takeover.connect(transport, self._codec.release())
+        self._taken = taken = takeover.connect(transport, self._codec.release())
         self.dataReceived = taken.dataReceived  # type: ignore[method-assign]
         rebind = getattr(transport, "rebind", None)
         if rebind is not None:
@@ -253,7 +249,7 @@ class Answering(Protocol):
         upload = self._upload
         if upload is not None:
             upload.cancel()
-            if not self._worth_discarding(upload) or upload.size > self._discard_limit:
+            if self._glut(upload) or upload.size > self._discard_limit:
                 self._keep = False
         if self._keep:
             self._next()
@@ -284,9 +280,9 @@ class Answering(Protocol):
         exchange.end(Outcome(status, complete, exchange.request_size, self._sent, exchange.failure))
 
     def _broken(self, error: BaseException) -> None:
-        """The edge stage itself failed; its rescue should have answered."""
-        _log.failure("the edge stage failed", failure=Failure(error))
-        self._tear(GatewayError(500, "edge_stage_failed"), complete=False)
+        """The edge stage itself failed, whose rescue should have answered; or its answer could not be sent."""
+        _log.failure("an answer failed", failure=Failure(error))
+        self._tear(GatewayError(500, "answer_failed", phase=Phase.SEND), complete=False)
         self._abort()
 
     # The end of the connection.

@@ -17,7 +17,7 @@ class HttpDate:
         wheel: says cheaply whether a second went by. wall_clock: seconds since 1970.
     """
 
-    def __init__(self, wheel: Wheel, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, wheel: Wheel, wall_clock: Callable[[], float] = time.time) -> None:  # noqa: TID251
         self._wheel = wheel
         self._wall_clock = wall_clock
         self._until_s = float("-inf")

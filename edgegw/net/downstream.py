@@ -4,8 +4,8 @@ The connection is the source of the request's body and the sink of the response'
 
     between requests -> head arriving -> exchange running (upload perhaps still coming) -> answer sent -> between requests
 
-Requests that were pipelined behind a running exchange wait, reading being paused: at most `PIPELINED` of them parsed, the rest as the
-bytes of the reads that brought them.
+Requests that were pipelined behind a running exchange wait, reading being paused: at most `PIPELINED` of them parsed, the rest as
+the bytes of the reads that brought them.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Http1Downstream(Answering):
         upload = self._upload
         # Nearly every read of a big upload is this; nothing else may stand in its way.
         if upload is not None and len(events) == 1 and events[0].__class__ is bytes and upload.error is None:
-            upload.write(events[0])  # type: ignore[arg-type]
+            upload.write(events[0])
             return
         if not events:
             self._no_event()
@@ -162,7 +162,7 @@ class Http1Downstream(Answering):
         if self._held:
             self._turn_reading()
         if started is not None:
-            self._drive = drive = Drive(self.listener.responder(started), self._respond, self._broken)
+            self._drive = drive = Drive(self.listener.responder(started), self._respond, self._broken)  # type: ignore[arg-type]
             drive.start()
 
     def _next(self) -> None:
@@ -171,8 +171,10 @@ class Http1Downstream(Answering):
             return
         if self._queue or self._raw or not self._codec.idle:
             self._pump()
+        elif self._closing:
+            self._close()
         else:
-            self._await_head()
+            self._patience.idle()
 
     def _await_head(self) -> None:
         if self._codec.head_bytes_pending:
@@ -250,7 +252,7 @@ class Http1Downstream(Answering):
     def _spoil(self, violation: Violation, upload: Body) -> None:
         """The peer broke the protocol inside an upload: answered if nothing was sent yet, else torn; if it was wanted at all."""
         error = _fault_of(violation, Phase.BODY)
-        exchange, wanted = self._exchange, upload.error is None
+        exchange, wanted, answered = self._exchange, upload.error is None, self._answer is not None
         self._upload = None
         self._keep = False
         self._closing = self._pushy = True
@@ -258,9 +260,9 @@ class Http1Downstream(Answering):
             self._linger()
             return
         self._patience.busy()
-        # Whoever reads the body may end the exchange at once.
+        # Whoever reads the body may answer or end the exchange at once.
         upload.abort(error)
-        if wanted and (self._answer is not None or not upload.started):
+        if wanted and (answered or self._answer is None):
             self.fail(exchange, error)
 
     def _upload_data(self, data: bytes) -> None:
@@ -291,6 +293,10 @@ class Http1Downstream(Answering):
 
     def idle_over(self) -> None:
         """From patience: no request came."""
+        self._close()
+
+    def linger_over(self) -> None:
+        """From patience: the peer has the last answer, and had time to read it."""
         self._close()
 
     def give_up(self, reason: str) -> None:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 from typing import Protocol as Contract
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
-from twisted.python.failure import Failure
 
 from edgegw.exchange.interfaces import Responder
 from edgegw.net.accepting import Listening
@@ -21,6 +20,8 @@ from edgegw.net.tls import PeerIdentity, ServerTls, misdirected, peer_identity, 
 from edgegw.net.tls_transport import handle
 from edgegw.runtime.wheel import Wheel
 from edgegw.wire.http1_limits import Http1Limits
+
+_EXPECTED_WITHIN_S = 1.0
 
 
 class Counts(Contract):
@@ -73,12 +74,14 @@ class ConnectionCap:
     def __init__(self, most: int) -> None:
         self.most = most
         self.count = 0
+        self.expected = 0
+        """Accepted by the kernel, on their way to become connections."""
         self._waiting: dict[Listener, None] = {}
 
     @property
     def full(self) -> bool:
         """No further connection may be accepted."""
-        return self.count >= self.most
+        return self.count + self.expected >= self.most
 
     def wait(self, listener: Listener) -> None:
         """Call `listener.relieve` when there is room."""
@@ -87,6 +90,10 @@ class ConnectionCap:
     def left(self) -> None:
         """A connection is gone."""
         self.count -= 1
+        self.tell()
+
+    def tell(self) -> None:
+        """There may be room: those that wait look again."""
         if self._waiting and not self.full:
             waiting, self._waiting = self._waiting, {}
             for listener in waiting:
@@ -104,7 +111,14 @@ class Listener(ServerFactory):
     noisy = False
 
     def __init__(
-        self, name: str, terms: Terms, current: Current, clock: IReactorTime, wheel: Wheel, total: ConnectionCap, counts: Counts
+        self,
+        name: str,
+        terms: Terms,
+        current: Current,
+        clock: IReactorTime,
+        wheel: Wheel,
+        total: ConnectionCap,
+        counts: Counts,
     ) -> None:
         self.name = name
         self.current = current
@@ -115,7 +129,9 @@ class Listener(ServerFactory):
         self._counts = counts
         self._port: Listening | None = None
         self._per_client: dict[str, int] = {}
-        self._empty: Deferred[None] | None = None
+        self._expected = 0
+        self._missing = wheel.deadline(self._stop_expecting)
+        self._empty: list[Deferred[None]] = []
         self._paused = False
         self.connections: dict[Http1Downstream, None] = {}
         self.draining = False
@@ -131,6 +147,8 @@ class Listener(ServerFactory):
         self.trusted = terms.trusted
         self.secure = terms.tls is not None
         self.scheme = "https" if self.secure else "http"
+        self._encrypted = wrap_server(_Plain(self), terms.tls, self._reactor_clock) if terms.tls is not None else None
+        self.relieve()
 
     def serve(self, port: Listening) -> None:
         """The socket that accepts for this listener."""
@@ -139,23 +157,40 @@ class Listener(ServerFactory):
     # Accepting.
 
     def admit(self, peer: IAddress) -> bool:
-        """Whether a connection that was just accepted may stay."""
-        host = getattr(peer, "host", "")
-        cap = self.caps.per_client
-        if cap and host not in self.trusted and self._per_client.get(host, 0) >= cap:
-            self._counts.refused("per_client")
+        """Whether a connection that was just accepted may stay.
+
+        It counts from here on: many can be accepted in one turn of the loop, before the first of them is built.
+        """
+        if not self._welcome(peer):
             return False
+        self._expected += 1
+        self._total.expected += 1
+        self._rest_if_full()
+        return True
+
+    def _welcome(self, peer: IAddress) -> bool:
+        cap = self.caps.per_client
+        if cap:
+            host = getattr(peer, "host", "")
+            if self._per_client.get(host, 0) >= cap and host not in self.trusted:
+                self._counts.refused("per_client")
+                return False
         return True
 
     def exhausted(self, _: int) -> None:
         """The kernel has no descriptors left; accepting rests."""
         self._counts.refused("descriptors")
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
-        """Twisted: a connection was accepted."""
-        if self.tls is not None:
-            inner = _Plain(self)
-            return wrap_server(inner, self.tls, self._reactor_clock).buildProtocol(addr)
+    def buildProtocol(self, addr: Any) -> Any:
+        """Twisted: a connection was accepted. None for one too many of its client, which is then closed."""
+        if self._expected:
+            self._expected -= 1
+            self._total.expected -= 1
+        if not self._welcome(addr):
+            self.relieve()
+            return None
+        if self._encrypted is not None:
+            return self._encrypted.buildProtocol(addr)
         return self.plain(addr)
 
     def plain(self, addr: IAddress) -> Http1Downstream:
@@ -169,37 +204,51 @@ class Listener(ServerFactory):
         self.connections[connection] = None
         self._counts.opened()
         self._total.count += 1
-        if self.caps.per_client:
-            self._per_client[connection.peer] = self._per_client.get(connection.peer, 0) + 1
-        if self._full() and self._port is not None and not self._paused:
-            self._paused = True
-            self._port.pause_accepting()
-            self._counts.refused("connections")
-            self._total.wait(self)
+        # Counted whatever the cap is now: a reload may set one.
+        self._per_client[connection.peer] = self._per_client.get(connection.peer, 0) + 1
+        self._rest_if_full()
         if self.draining:
             connection.drain()
 
-    def closed(self, connection: Http1Downstream, reason: Failure, handshaking: bool) -> None:
-        """From a connection: it is gone."""
+    def closed(self, connection: Http1Downstream, fault: str) -> None:
+        """From a connection: it is gone. fault: why its TLS handshake came to nothing, else empty."""
         if self.connections.pop(connection, self) is self:
             return
         self._counts.closed()
-        if handshaking:
-            self._counts.handshake(getattr(reason.value, "reason", "handshake_aborted"))
-        count = self._per_client.get(connection.peer, 0)
+        if fault:
+            self._counts.handshake(fault)
+        count = self._per_client[connection.peer]
         if count > 1:
             self._per_client[connection.peer] = count - 1
-        elif count:
+        else:
             del self._per_client[connection.peer]
         self._total.left()
         self.relieve()
-        if self._empty is not None and not self.connections:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
+        if not self.connections:
+            empty, self._empty = self._empty, []
+            for waiting in empty:
+                waiting.callback(None)
 
     def _full(self) -> bool:
         own = self.caps.connections
-        return self._total.full or (own != "auto" and len(self.connections) >= own)
+        return self._total.full or (own != "auto" and len(self.connections) + self._expected >= own)
+
+    def _rest_if_full(self) -> None:
+        if self._paused or self._port is None or not self._full():
+            return
+        self._paused = True
+        self._port.pause_accepting()
+        self._counts.refused("connections")
+        self._total.wait(self)
+        if self._expected:
+            self._missing.set(_EXPECTED_WITHIN_S)
+
+    def _stop_expecting(self) -> None:
+        """Some that were accepted never became connections: their peers had left before."""
+        self._total.expected -= self._expected
+        self._expected = 0
+        self.relieve()
+        self._total.tell()
 
     def relieve(self) -> None:
         """Accept again if there is room now."""
@@ -240,6 +289,7 @@ class Listener(ServerFactory):
     def stop_accepting(self) -> Deferred[None]:
         """Close the listening socket; connections live on."""
         port, self._port = self._port, None
+        self._missing.drop()
         return port.stop() if port is not None else succeed(None)
 
     def drain(self) -> Deferred[None]:
@@ -249,9 +299,9 @@ class Listener(ServerFactory):
             connection.drain()
         if not self.connections:
             return succeed(None)
-        if self._empty is None:
-            self._empty = Deferred()
-        return self._empty
+        empty: Deferred[None] = Deferred()
+        self._empty.append(empty)
+        return empty
 
     def abort(self) -> None:
         """End every connection now."""
@@ -271,5 +321,5 @@ class _Plain(ServerFactory):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+    def buildProtocol(self, addr: Any) -> Any:
         return self._listener.plain(addr)

@@ -1,7 +1,7 @@
 """How long a downstream connection waits for its peer: one deadline for what the peer sends, one for what it takes.
 
 What a connection waits for is one of the phases below; entering one sets its deadline, and what comes when it passes is written in
-one table (`_PASSED`). All of it on the wheel: entering a phase moves a deadline that stays filed, so it costs a request next to nothing.
+one table (`_PASSED`). All of it is on the wheel: entering a phase moves a deadline that stays filed, which costs next to nothing.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ class Impatient(Contract):
 
     def idle_over(self) -> None:
         """No request came; close."""
+
+    def linger_over(self) -> None:
+        """The peer has the last answer, and had time to read it; close."""
 
     def give_up(self, reason: str) -> None:
         """The peer takes or sends nothing any more: end the connection now."""
@@ -109,7 +112,7 @@ class Patience:
         Args:
             waived: the peer waits to be asked for it (`asked`); until then it owes nothing.
         """
-        now_s = self._wheel.now_s
+        now_s = self.last_read_s = self._wheel.now_s
         self._phase = UPLOAD
         self._body = body
         self._since = (body.size, now_s)
@@ -121,6 +124,7 @@ class Patience:
         """The peer was told to send the body."""
         if self._waived:
             self._waived = False
+            self.last_read_s = self._wheel.now_s
             self._restart()
 
     def busy(self) -> None:
@@ -200,7 +204,9 @@ class Patience:
             self._owner.idle_over()
 
     def _head_passed(self) -> None:
-        self._owner.late(Violation(408, "head_timeout", f"no complete head within {self._listener.caps.head_deadline:g} s"))
+        self._owner.late(
+            Violation(408, "head_timeout", f"no complete head within {self._listener.caps.head_deadline:g} s")
+        )
 
     def _upload_passed(self) -> None:
         """Refuse an upload that stands still or trickles (R.U.D.Y.); time that reading was paused does not count."""
@@ -210,11 +216,11 @@ class Patience:
         size, since_s = self._since
         if self._paused_s is not None or self._waived:
             self._restart()
-        elif now_s - max(self.last_read_s, since_s) >= caps.body_gap + TICK_S:
+        elif now_s - self.last_read_s >= caps.body_gap + TICK_S:
             self._owner.late(Violation(408, "body_timeout", f"no body data for {caps.body_gap:g} s"))
         elif now_s - since_s < caps.body_rate_after:
             self._check_later(since_s)
-        elif body.size - size < caps.body_rate * (now_s - since_s):
+        elif body.size - size < caps.body_rate * caps.body_rate_after:
             self._owner.late(Violation(408, "body_too_slow", f"less than {caps.body_rate} bytes/s of body"))
         else:
             self._restart()
@@ -231,12 +237,12 @@ class Patience:
     def _check_later(self, since_s: float) -> None:
         caps = self._listener.caps
         # Reads are dated by the tick before them.
-        gap_s = max(self.last_read_s, since_s) + caps.body_gap + TICK_S
+        gap_s = self.last_read_s + caps.body_gap + TICK_S
         self._deadline.set_at(min(gap_s, since_s + caps.body_rate_after))
 
     def _linger_passed(self) -> None:
         if unsent(self._owner.transport) == TAKEN:
-            self._owner.give_up("linger_over")
+            self._owner.linger_over()
         else:
             self._deadline.set(LINGER_S)
 

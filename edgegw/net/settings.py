@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,10 @@ from edgegw.net.certificate_store import ListenTls
 class Caps(Settings):
     """What one listener may hold, and how long it waits for slow peers."""
 
-    connections: Literal["auto"] | int = Field(
-        "auto", description="Connections at once; `auto` is half of what the file limit leaves.", examples=["auto", 10000]
+    connections: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="Connections at once; `auto` is half of what the file limit leaves.",
+        examples=["auto", 10000],
     )
     per_client: int = Field(
         0, ge=0, description="Connections at once from one address, trusted proxies excepted; 0 is no cap."
@@ -42,9 +44,13 @@ class ListenSettings(Settings):
     interface: str | None = Field(
         None, description="Address to listen on; none is every IPv6 and IPv4 address.", examples=["127.0.0.1"]
     )
-    unix: str | None = Field(None, description="Path of a UNIX socket, instead of a port.", examples=["/run/edgegw.sock"])
+    unix: str | None = Field(
+        None, description="Path of a UNIX socket, instead of a port.", examples=["/run/edgegw.sock"]
+    )
     systemd: str | None = Field(
-        None, description="Name of a socket that systemd passes (FileDescriptorName), instead of a port.", examples=["web"]
+        None,
+        description="Name of a socket that systemd passes (FileDescriptorName), instead of a port.",
+        examples=["web"],
     )
     redirect: Literal["https"] | None = Field(None, description="Answer everything with a redirect to the https URL.")
     escaped_slashes: Literal["reject", "redirect", "keep"] = Field(

@@ -25,13 +25,12 @@ def unsent(transport: Any) -> tuple[int, int]:
         transport = transport.transport
     waiting = getattr(transport, "unsent_bytes", None)
     queued = waiting() if waiting is not None else _stock_unsent(transport)
-    handle = getattr(transport, "getHandle", None)
-    sock = handle() if handle is not None else None
-    if sock is None or _SIOCOUTQ is None:
+    if _SIOCOUTQ is None:
         return queued, 0
     try:
-        return queued, int(struct.unpack("i", fcntl.ioctl(sock.fileno(), _SIOCOUTQ, b"\0\0\0\0"))[0])
-    except (OSError, ValueError):
+        return queued, int(struct.unpack("i", fcntl.ioctl(transport.getHandle().fileno(), _SIOCOUTQ, b"\0\0\0\0"))[0])
+    except (OSError, ValueError, AttributeError):
+        # No socket: not connected any more, or a transport that never had one.
         return queued, 0
 
 

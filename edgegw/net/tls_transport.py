@@ -120,6 +120,13 @@ class TlsTransport(TLSMemoryBIOProtocol):
         if self.disconnecting:
             self._close_if_said()
 
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        # TLS is over and nothing more can be written: a producer that is still registered would only hold up the close below.
+        if self._producer is not None and self.transport is not None:
+            self._producer = None
+            self.transport.unregisterProducer()  # type: ignore[attr-defined]
+        TLSMemoryBIOProtocol._tlsShutdownFinished(self, reason)
+
     def _close_if_said(self) -> None:
         connection = handle(self)
         if connection is not None and connection.get_shutdown() & SSL.SENT_SHUTDOWN and self.transport is not None:

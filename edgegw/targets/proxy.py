@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.errors import GatewayError, Phase, Retry
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.replay import Replay
 from edgegw.net.call import Call, Upload
@@ -80,7 +80,9 @@ class Proxy:
                 endpoint.in_flight -= 1
                 tried = (*tried, endpoint)
                 if replay is not None:
+                    # The rest of the body comes on, though the connection that is gone may have been slow to take it.
                     replay.detach()
+                    replay.resume()
                 if not isinstance(error, GatewayError) or not self._again(exchange, error, replay, tried):
                     if upload is not None:
                         upload.cancel()
@@ -128,7 +130,7 @@ class Proxy:
     def _again(
         self, exchange: Exchange, error: GatewayError, replay: Replay | None, tried: tuple[Endpoint, ...]
     ) -> bool:
-        if error.retry is Retry.NEVER or error.side is not Side.UPSTREAM or exchange.attempts >= ATTEMPTS:
+        if error.retry is Retry.NEVER or exchange.attempts >= ATTEMPTS:
             return False
         if replay is not None and not replay.possible:
             return False

@@ -223,9 +223,8 @@ class Origin:
     def turn(self, seconds: float = 0.0) -> None:
         """Let time pass, tick by tick, and everything happen that is due."""
         self.clock.advance(0)
-        while seconds > 0:
-            self.clock.advance(min(seconds, 0.1))
-            seconds -= 0.1
+        for _ in range(round(seconds * 10)):
+            self.clock.advance(0.1)
         for _ in range(4):
             self.clock.advance(0)
 

@@ -29,11 +29,12 @@ class PoolSettings(Settings):
 class _Waiter:
     """A request that waits: in the queue, then perhaps for a connection that is being made for it."""
 
-    __slots__ = ("connecting", "deadline", "promise")
+    __slots__ = ("connecting", "deadline", "gone", "promise")
 
     def __init__(self, pool: Pool, wheel: Wheel, timeout_s: float) -> None:
         self.promise: Deferred[Http1Upstream] = Deferred(lambda _: pool.abandon(self))
         self.connecting: Deferred[None] | None = None
+        self.gone = False
         self.deadline: Deadline = wheel.deadline(lambda: pool.expire(self))
         self.deadline.set(timeout_s)
 
@@ -147,19 +148,20 @@ class Pool:
 
     def _open_for(self, waiter: _Waiter) -> None:
         def opened(connection: Http1Upstream) -> None:
-            if waiter.promise.called:
+            if waiter.gone:
                 self.idle(connection)
             else:
                 waiter.promise.callback(connection)
 
         def not_opened(failure: Failure) -> None:
-            if not waiter.promise.called:
+            if not waiter.gone:
                 waiter.promise.errback(failure)
 
         waiter.connecting = self._open_one().addCallbacks(opened, not_opened)
 
     def abandon(self, waiter: _Waiter) -> None:
         """From a waiter: its exchange is torn."""
+        waiter.gone = True
         if waiter in self._queue:
             del self._queue[waiter]
             waiter.deadline.drop()

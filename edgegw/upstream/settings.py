@@ -65,6 +65,8 @@ def _complaint(text: str) -> str:
     scheme, rest = text.split("://", 1)
     if scheme not in ("http", "https", "unix"):
         return f'scheme "{scheme}" is not known here; known: http, https, unix'
+    if scheme == "unix":
+        return f"a UNIX socket is an absolute path, after three slashes: unix:///{rest.lstrip('/')}"
     if "/" in rest.rstrip("/") or "?" in rest:
         return "an endpoint is an address, without a path; use the route's rewrite for paths"
     return f'"{text}" is not an address; write http://host:port, https://host:port or unix:///path'

@@ -6,7 +6,7 @@ came, and the value without surrounding white space. All three are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 
 Field = tuple[bytes, bytes, bytes]
 
@@ -29,7 +29,11 @@ class Headers:
         return cls([(name.lower(), name, value) for name, value in pairs])
 
     def _index(self) -> dict[bytes, bytes]:
-        first = self._first = {field[0]: field[2] for field in reversed(self.fields)}
+        fields = self.fields
+        first = {field[0]: field[2] for field in fields}
+        if len(first) != len(fields):
+            first = {field[0]: field[2] for field in reversed(fields)}
+        self._first = first
         return first
 
     def first(self) -> dict[bytes, bytes]:
@@ -70,10 +74,13 @@ class Headers:
         if self._first is not None:
             self._first.setdefault(field[0], field[2])
 
-    def extend(self, fields: Iterable[Field]) -> None:
+    def extend(self, fields: Collection[Field]) -> None:
         """Append fields that are ready."""
         self.fields.extend(fields)
-        self._first = None
+        first = self._first
+        if first is not None:
+            for lower, _, value in fields:
+                first.setdefault(lower, value)
 
     def replace(self, fields: list[Field]) -> None:
         """Put these fields in place of all."""

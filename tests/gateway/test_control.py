@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -283,6 +284,18 @@ class SocketTests(TestCase):
         wrong = self.assertRaises(ControlUnavailable, claim, self.path)
         self.assertIn("something else of that name", str(wrong))
         self.assertEqual(self.path.read_text(), "precious")
+
+    async def test_a_folder_that_others_may_write_to_is_told(self) -> None:
+        events: list[Any] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.state.mkdir()
+        self.state.chmod(0o700)
+        claim(self.path)
+        self.assertEqual(events, [])
+        self.state.chmod(0o770)
+        claim(self.path)
+        self.assertEqual([event["folder"] for event in events], [str(self.state)])
 
     async def test_a_folder_that_cannot_be_made(self) -> None:
         self.state.write_text("a file")

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.client
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -37,6 +38,7 @@ class LiveCase(SynchronousTestCase):
     timeout = 300
 
     failed = False
+    stop_limit_s = 3.0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -52,7 +54,13 @@ class LiveCase(SynchronousTestCase):
     def _stop(self, server: Server) -> None:
         if self.failed:
             print(f"\n--- {self.id()}: {server!r}\n{server.tail()}")
+        running = server.process is not None and server.process.poll() is None
+        began = time.monotonic()
         server.stop()
+        took = time.monotonic() - began
+        # Grace is for what is in flight; a gateway that needs more than a moment in peace has forgotten something.
+        if running and not self.failed and isinstance(server, Gateway):
+            self.assertLess(took, self.stop_limit_s, f"{server!r} took {took:.1f} s to stop")
 
     def get(
         self, gateway: Gateway, target: str, *, method: str = "GET", body: bytes | None = None, **headers: str

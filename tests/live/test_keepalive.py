@@ -8,6 +8,7 @@ import time
 
 from tests.live.case import LiveCase
 from tests.live.load import Load
+from tests.live.process import wait_until
 from tests.live.scripted import Call
 from tests.live.servers import Gateway, Nginx, PythonOrigin, proxy
 from tests.live.wire import Wire
@@ -28,6 +29,8 @@ class RestartTests(LiveCase):
                 origin.signal(number)
                 origin.wait_exit()
                 origin.start()
+                # Restarted in turn: the gateway has it back before the other one goes.
+                wait_until(lambda back=origin: back.raw() or not load.running, "the origin serves again")  # type: ignore[misc]
                 restarts += 1
             load.join()
         self.assertEqual((load.done, dict(load.failed), load.dropped), (10_000, {}, 0))

@@ -412,7 +412,7 @@ class UploadTests(Case):
         self.assertEqual(source.told, ["start", "cancel"])
 
     def test_cancelled_before_the_head(self) -> None:
-        answered, body, source = self.start(None)
+        answered, _body, source = self.start(None)
         answered.cancel()
         self.failureResultOf(answered, CancelledError)
         self.assertEqual(source.told, ["start", "cancel"])
@@ -430,8 +430,18 @@ class UploadTests(Case):
         self.origin.turn(1)
         self.assertEqual(self.error(answered).reason, "upstream_head_timeout")
 
+    def test_the_head_deadline_counts_from_the_end_of_the_request(self) -> None:
+        answered, body, _ = self.start(None, head=5)
+        body.write(b"x")
+        self.origin.turn(4.5)
+        body.end()
+        self.origin.turn(4.5)
+        self.assertNoResult(answered)
+        self.origin.turn(1)
+        self.assertEqual(self.error(answered).status, 504)
+
     def test_an_origin_that_does_not_read_runs_into_the_head_deadline(self) -> None:
-        answered, body, source = self.start(None, head=5)
+        answered, body, _source = self.start(None, head=5)
         body.write(b"x")
         self.wire.congest()
         self.origin.turn(5.5)

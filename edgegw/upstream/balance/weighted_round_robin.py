@@ -18,11 +18,14 @@ class WeightedRoundRobin:
     """Endpoints in proportion to their weights (positive integers)."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        # Whole numbers keep the shares exact for ever: the step of weight w is lcm / w.
-        common = math.lcm(*(endpoint.weight for endpoint in endpoints)) if endpoints else 1
+        # Whole numbers keep the shares exact for ever: the step of weight w is proportional to 1 / w. Each begins at another
+        # part of its step, so that light ones do not come all together at the end of a round.
+        count = len(endpoints)
+        common = math.lcm(*(endpoint.weight for endpoint in endpoints)) * 2 * count
         self._steps = [common // endpoint.weight for endpoint in endpoints]
         self._heap = [
-            (step, index, endpoint) for index, (step, endpoint) in enumerate(zip(self._steps, endpoints, strict=True))
+            (step * (2 * index + 1) // (2 * count), index, endpoint)
+            for index, (step, endpoint) in enumerate(zip(self._steps, endpoints, strict=True))
         ]
         heapq.heapify(self._heap)
 

@@ -1,0 +1,134 @@
+"""Checks that need to see all of a configuration: names that are used and not defined, places that are taken twice."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from edgegw.config.problems import ConfigError, Problem, Problems, quoted
+from edgegw.export.settings import parse_listen
+from edgegw.gateway.settings import GatewaySettings
+from edgegw.net.settings import ListenSettings
+
+_SHOWN = 10
+
+_UPSTREAM = frozenset({"discovery", "protocol", "health", "outlier", "breaker", "retry"})
+_ROUTE = frozenset({
+    "auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "retry", "mirror", "handler", "websocket",
+})  # fmt: skip
+LATER: Mapping[str, frozenset[str]] = {
+    "": frozenset({"workers", "auth", "limits", "middleware", "discovery", "handlers", "services", "admin"}),
+    "listen": frozenset({"protocols", "proxy_protocol"}),
+    "upstreams": _UPSTREAM,
+    "upstreams.endpoints": frozenset({"zone", "tier", "meta"}),
+    "routes": _ROUTE,
+    "defaults": _ROUTE,
+    "defaults.upstream": _UPSTREAM,
+}
+"""Keys of the language whose parts are not built yet. They are unknown like any other; only a guess at another key would mislead."""
+
+
+def check_references(settings: GatewaySettings, problems: Problems) -> None:
+    """Names that are used must be defined, names that must differ must differ, and no place is listened on twice."""
+    names: dict[str, int] = {}
+    for index, route in enumerate(settings.routes):
+        if route.to is not None and route.to not in settings.upstreams:
+            near = get_close_matches(route.to, settings.upstreams, 1)
+            problems.add(
+                ("routes", index, "to"),
+                f"upstream {quoted(route.to)} is not defined; defined: {_listed(settings.upstreams)}",
+                f"did you mean {quoted(near[0])}?" if near else None,
+            )
+        if route.name is not None and names.setdefault(route.name, index) != index:
+            problems.add(("routes", index, "name"), f'routes[{names[route.name]}] is called "{route.name}" already')
+    _check_places(settings, problems)
+    for index, listen in enumerate(settings.listen):
+        if listen.redirect == "https" and not any(other.tls for other in settings.listen):
+            problems.warn(
+                ("listen", index, "redirect"), "no listener here speaks TLS; the redirect leads out of this gateway"
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return ", ".join(known[:_SHOWN]) + more or "none"
+
+
+class _Tcp(NamedTuple):
+    """host: an address, or empty for every IPv6 and IPv4 address."""
+
+    host: str
+    port: int
+
+    def meets(self, other: _Tcp) -> bool:
+        """Whether one socket can't listen on the one while another listens on the other."""
+        if self.port != other.port:
+            return False
+        if self.host == other.host or not self.host or not other.host:
+            return True
+        wild = {"0.0.0.0", "::"}
+        return bool({self.host, other.host} & wild) and (":" in self.host) == (":" in other.host)
+
+
+def _check_places(settings: GatewaySettings, problems: Problems) -> None:
+    names: dict[str, int] = {}
+    places: list[tuple[_Tcp, str]] = []
+    for index, listen in enumerate(settings.listen):
+        if names.setdefault(listen.name, index) != index:
+            problems.add(("listen", index), f"listen[{names[listen.name]}] listens on {listen.name} already")
+            continue
+        if listen.port is None:
+            continue
+        place = _place(listen, problems.under("listen", index))
+        if place is not None:
+            taken = next((words for other, words in places if other.meets(place)), None)
+            if taken is not None:
+                problems.add(("listen", index), f"{listen.name} is taken: {taken}")
+            places.append((place, f"listen[{index}] listens on {listen.name}"))
+    observe = settings.observe.listen
+    if observe is not None:
+        host, port = parse_listen(observe)
+        place = _Tcp("" if host == "::" else host, port)
+        taken = next((words for other, words in places if port and other.meets(place)), None)
+        if taken is not None:
+            problems.add(("observe", "listen"), f"{observe} is taken: {taken}")
+
+
+def _place(listen: ListenSettings, problems: Problems) -> _Tcp | None:
+    host = listen.interface or ""
+    if not host:
+        return _Tcp("", listen.port or 0)
+    if host == "localhost":
+        return _Tcp("127.0.0.1", listen.port or 0)
+    try:
+        return _Tcp(str(ipaddress.ip_address(host)), listen.port or 0)
+    except ValueError:
+        hint = "leave it out for every address" if host == "*" else "an IP address of this machine, such as 127.0.0.1"
+        problems.add(("interface",), f"{quoted(host)} is not an IP address", hint)
+        return None
+
+
+def without_guesses(error: ConfigError) -> ConfigError:
+    """The same error; where a key belongs to a later part, no other key is proposed in its place."""
+    problems = []
+    for problem in error.problems:
+        place = _later_place(problem)
+        if place is not None:
+            problem = replace(problem, hint="this version does not have it", explain=place)
+        problems.append(problem)
+    return ConfigError(problems, error.sources)
+
+
+def _later_place(problem: Problem) -> str | None:
+    """The key that holds the unknown key of a later part; None for any other problem."""
+    if problem.at != "key" or not problem.loc or not problem.message.startswith("unknown key "):
+        return None
+    around = [part for part in problem.loc[:-1] if isinstance(part, str)]
+    if around[:1] == ["upstreams"]:
+        del around[1:2]
+    place = ".".join(around)
+    return place if problem.loc[-1] in LATER.get(place, ()) else None

@@ -1,0 +1,589 @@
+"""Tests of edgegw.targets.proxy: exchanges to origins in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.errors import GatewayError, Phase, Side
+from edgegw.exchange.body import Body
+from edgegw.exchange.drive import Drive
+from edgegw.exchange.model import Exchange, Outcome, Response
+from edgegw.observe.metrics import Registry
+from edgegw.targets.proxy import ATTEMPTS, Proxy
+from edgegw.testing.exchanges import FakeConnection, drain, make_exchange
+from edgegw.testing.origin import Origin, OriginConnection, answer, cluster, refused
+from edgegw.upstream.pool import PoolSettings
+from tests.wire.tables import OK
+
+
+def close(wire: OriginConnection) -> None:
+    wire.close()
+
+
+def reset(wire: OriginConnection) -> None:
+    wire.reset()
+
+
+def nothing(wire: OriginConnection) -> None:
+    """Says nothing."""
+
+
+def then_close(data: bytes) -> Callable[[OriginConnection], None]:
+    def answers(wire: OriginConnection) -> None:
+        wire.send(data)
+        wire.close()
+
+    return answers
+
+
+class Case(SynchronousTestCase):
+    """A proxy and its origins, which share a clock."""
+
+    def proxy(self, *scripts: list[Any], host: str = "preserve", **pool: Any) -> None:
+        first = Origin(*scripts[0])
+        others = [Origin(*script, clock=first.clock, wheel=first.wheel) for script in scripts[1:]]
+        self.origins = [first, *others]
+        self.cluster = cluster(*self.origins, pool=PoolSettings(**pool), host=host)
+        self.registry = Registry()
+        self.made = Proxy(self.cluster, 5.0, 10.0, first.clock.seconds, self.registry.upstream("shop"))
+
+    def start(self, exchange: Exchange) -> Deferred[Response]:
+        exchange.started_s = self.origins[0].clock.seconds()
+        return Deferred.fromCoroutine(self.made(exchange))
+
+    def turn(self, seconds: float = 0.0) -> None:
+        self.origins[0].turn(seconds)
+
+    def ask(self, method: str = "GET", **more: Any) -> Response:
+        """The response to one exchange that ends well."""
+        self.exchange = make_exchange(method, **more)
+        answered = self.start(self.exchange)
+        self.turn()
+        return self.successResultOf(answered)
+
+    def fails(self, method: str = "GET", **more: Any) -> GatewayError:
+        self.exchange = make_exchange(method, **more)
+        answered = self.start(self.exchange)
+        self.turn()
+        return self.failureResultOf(answered, GatewayError).value
+
+    def end(self, exchange: Exchange | None = None) -> None:
+        (exchange or self.exchange).end(Outcome(200, True, 0, 0, None))
+
+    def in_flight(self) -> list[int]:
+        return [endpoint.in_flight for endpoint in self.cluster.endpoints]
+
+    def received(self) -> list[int]:
+        return [len(origin.requests) for origin in self.origins]
+
+    def warm(self, method: str = "GET") -> None:
+        """Leave one idle connection to the first origin."""
+        self.origins[0].script.insert(0, answer())
+        self.ask(method)
+        self.end()
+        self.assertEqual(self.cluster.endpoints[0].pool.idle_count, 1)
+
+
+class AnswerTests(Case):
+    def test_a_whole_exchange(self) -> None:
+        self.proxy([answer(b"hello", 201, (b"X-From", b"origin"))])
+        response = self.ask(url="/a%20b?x=1&y")
+        self.assertEqual((response.status, response.body.take_ready()), (201, b"hello"))
+        self.assertEqual(response.headers.get(b"x-from"), b"origin")
+        head = self.origins[0].requests[0].head
+        self.assertEqual((head.method, head.target), ("GET", "/a%20b?x=1&y"))
+        self.assertEqual((self.exchange.upstream, self.exchange.endpoint), ("shop", "http://origin-0:80"))
+        self.assertEqual(self.exchange.attempts, 1)
+
+    def test_connections_are_used_again(self) -> None:
+        self.proxy([answer(), answer(), answer()])
+        for _ in range(3):
+            self.ask()
+            self.end()
+        self.assertEqual(len(self.origins[0].connections), 1)
+
+    def test_endpoints_in_turn(self) -> None:
+        self.proxy([answer(), answer()], [answer(), answer()])
+        for _ in range(4):
+            self.ask()
+        self.assertEqual(self.received(), [2, 2])
+
+    def test_times(self) -> None:
+        self.proxy([nothing])
+        self.origins[0].held = []
+        exchange = make_exchange()
+        answered = self.start(exchange)
+        self.turn(1)
+        self.origins[0].held[0].callback(self.origins[0].accept())
+        self.turn(2)
+        wire = self.origins[0].connections[0]
+        wire.send(OK + b"Content-Length: 2\r\n\r\na")
+        drain(self.successResultOf(answered).body)
+        self.turn(3)
+        wire.send(b"b")
+        self.assertAlmostEqual(exchange.connect_s, 1.0)
+        self.assertAlmostEqual(exchange.upstream_head_s, 3.0)
+        self.assertAlmostEqual(exchange.upstream_end_s, 6.0)
+
+    def test_times_of_an_answer_in_one_read(self) -> None:
+        self.proxy([answer(b"x")])
+        self.ask()
+        self.assertEqual(self.exchange.upstream_end_s, self.exchange.upstream_head_s)
+        self.assertGreaterEqual(self.exchange.connect_s, 0)
+
+    def test_fields_for_one_hop_stay_here(self) -> None:
+        fields = [
+            (b"Connection", b"X-Hop, keep-alive, Content-Type"), (b"X-Hop", b"1"), (b"Keep-Alive", b"timeout=5"),
+            (b"Proxy-Authenticate", b"Basic"), (b"Content-Type", b"text/plain"), (b"X-End", b"2"),
+        ]  # fmt: skip
+        self.proxy([answer(b"x", 200, *fields), answer(b"x", 200, (b"Proxy-Authenticate", b"Basic"))])
+        names = [name for name, _ in self.ask().headers]
+        self.assertEqual(names, [b"Content-Length", b"Content-Type", b"X-End"])
+        self.assertNotIn(b"proxy-authenticate", self.ask().headers)
+
+    def test_connection_alone_names_fields_too(self) -> None:
+        self.proxy([answer(b"x", 200, (b"Connection", b"X-Hop"), (b"X-Hop", b"1"))])
+        self.assertEqual([name for name, _ in self.ask().headers], [b"Content-Length"])
+
+    def test_informational_heads_reach_the_downstream_side(self) -> None:
+        self.proxy([b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n" + answer()])
+        connection = FakeConnection()
+        self.ask(connection=connection)
+        self.assertEqual([head.status for head in connection.informational_heads], [103])
+
+    def test_head(self) -> None:
+        self.proxy([OK + b"Content-Length: 1000\r\n\r\n"])
+        response = self.ask("HEAD")
+        self.assertEqual((response.headers.get(b"content-length"), response.body.ended), (b"1000", True))
+
+
+class FieldTests(Case):
+    def sent(self, method: str = "GET", host: str = "preserve", **more: Any) -> list[tuple[bytes, bytes]]:
+        self.proxy([answer()], host=host)
+        self.ask(method, **more)
+        return self.origins[0].requests[0].fields
+
+    def test_order_and_spelling_are_kept_and_via_is_added(self) -> None:
+        sent = self.sent(headers=[(b"X-one", b"1"), (b"accept", b"*/*"), (b"X-ONE", b"2")])
+        self.assertEqual(
+            sent,
+            [
+                (b"Host", b"example.com"), (b"X-one", b"1"), (b"accept", b"*/*"), (b"X-ONE", b"2"), (b"Via", b"1.1 edgegw")
+            ],
+        )  # fmt: skip
+
+    def test_fields_for_one_hop_stay_here(self) -> None:
+        sent = self.sent(
+            headers=[
+                (b"Connection", b"keep-alive, X-Hop"), (b"X-Hop", b"1"), (b"Keep-Alive", b"5"), (b"Upgrade", b"h2c"),
+                (b"HTTP2-Settings", b"AAM"), (b"Proxy-Connection", b"keep-alive"), (b"Proxy-Authorization", b"Basic x"),
+                (b"TE", b"gzip"), (b"Trailer", b"X-Sum"), (b"X-End", b"2"),
+            ]
+        )  # fmt: skip
+        self.assertEqual([name for name, _ in sent], [b"Host", b"X-End", b"Via"])
+
+    def test_te_trailers_is_passed_on(self) -> None:
+        sent = self.sent(headers=[(b"TE", b"trailers"), (b"Connection", b"TE")])
+        self.assertEqual(sent[1:], [(b"TE", b"trailers"), (b"Connection", b"TE"), (b"Via", b"1.1 edgegw")])
+
+    def test_host(self) -> None:
+        for rule, wanted in (("preserve", b"Example.com:8080"), ("upstream", b"origin-0"), ("in.side:1", b"in.side:1")):
+            sent = self.sent(host=rule, url="http://Example.com:8080/")
+            self.assertEqual([value for name, value in sent if name == b"Host"], [wanted])
+
+    def test_a_rewritten_host_wins(self) -> None:
+        for rule in ("preserve", "upstream", "in.side"):
+            self.proxy([answer()], host=rule)
+            exchange = make_exchange()
+            exchange.request.authority = b"re.written"
+            self.start(exchange)
+            sent = self.origins[0].requests[0].fields
+            self.assertEqual([value for name, value in sent if name.lower() == b"host"], [b"re.written"])
+
+    def test_http10_without_host(self) -> None:
+        self.proxy([answer()])
+        exchange = make_exchange(version="1.0")
+        exchange.request.headers.remove(b"host")
+        exchange.request.authority = exchange.head.authority = b""
+        self.start(exchange)
+        self.assertEqual(self.origins[0].requests[0].fields, [(b"Host", b"origin-0"), (b"Via", b"1.0 edgegw")])
+
+    def test_framing_is_our_own(self) -> None:
+        lies = [(b"Content-Length", b"7"), (b"Transfer-Encoding", b"chunked"), (b"Expect", b"100-continue")]
+        names = {name for name, _ in self.sent(headers=lies)}
+        self.assertEqual(names, {b"Host", b"Via"})
+        sent = dict(self.sent("POST", body=b"abc", headers=lies))
+        self.assertEqual(sent, {b"Host": b"example.com", b"Content-Length": b"3", b"Via": b"1.1 edgegw"})
+        self.assertEqual(self.origins[0].requests[0].body, b"abc")
+
+    def test_methods_with_content_say_that_there_is_none(self) -> None:
+        for method in ("POST", "PUT", "PATCH"):
+            self.assertIn((b"Content-Length", b"0"), self.sent(method))
+        for method in ("GET", "HEAD", "DELETE", "OPTIONS"):
+            self.assertNotIn(b"Content-Length", dict(self.sent(method)))
+
+    def test_get_with_a_body(self) -> None:
+        self.assertIn((b"Content-Length", b"3"), self.sent("GET", body=b"abc"))
+        self.assertEqual(self.origins[0].requests[0].body, b"abc")
+
+    def test_a_loop_is_noticed(self) -> None:
+        others = [(b"Via", b"1.1 fred"), (b"Via", b"1.1 edgegw, 1.0 edgegw, 1.1 fred, 2 edgegw, 1.1 edgegw")]
+        self.sent(headers=others)
+        self.proxy([answer()])
+        error = self.fails(headers=[*others, (b"Via", b"1.1 edgegw")])
+        self.assertEqual((error.status, error.reason), (508, "loop_detected"))
+        self.assertEqual((self.origins[0].attempts, self.in_flight()), (0, [0]))
+
+
+class UploadTests(Case):
+    def test_chunked_stays_chunked_with_trailers(self) -> None:
+        self.proxy([answer()])
+        body = Body(None)
+        exchange = make_exchange("POST", body=body)
+        answered = self.start(exchange)
+        body.write(b"abc")
+        body.end(((b"x-sum", b"X-Sum", b"1"),))
+        self.turn()
+        self.successResultOf(answered)
+        request = self.origins[0].requests[0]
+        self.assertIn((b"Transfer-Encoding", b"chunked"), request.fields)
+        self.assertEqual((request.body, request.trailers), (b"abc", ((b"x-sum", b"X-Sum", b"1"),)))
+
+    def test_a_body_that_ends_while_we_connect(self) -> None:
+        """Framing is decided once: a head that says one thing and a body that is another would be two requests."""
+        for method in ("POST", "PUT"):
+            self.proxy([answer()])
+            self.origins[0].held = []
+            body = Body(None)
+            answered = self.start(make_exchange(method, body=body))
+            body.end()
+            self.origins[0].held[0].callback(self.origins[0].accept())
+            self.turn()
+            self.successResultOf(answered)
+            (request,) = self.origins[0].requests
+            self.assertTrue(request.complete)
+            names = [name for name, _ in request.fields]
+            self.assertIn(b"Transfer-Encoding", names)
+            self.assertNotIn(b"Content-Length", names)
+            self.assertEqual(self.cluster.endpoints[0].pool.idle_count, 1)
+
+    def test_broken_off(self) -> None:
+        for method in ("POST", "PUT"):
+            self.proxy([nothing], [nothing])
+            body = Body(None)
+            exchange = make_exchange(method, body=body)
+            answered = self.start(exchange)
+            body.write(b"a")
+            gone = GatewayError(413, "body_too_large", side=Side.DOWNSTREAM)
+            body.abort(gone)
+            self.assertIs(self.failureResultOf(answered).value, gone)
+            self.assertEqual((self.received(), self.in_flight()), ([1, 0], [0, 0]))
+            self.assertTrue(self.origins[0].connections[0].aborted)
+
+    def test_nobody_is_asked_for_the_body_before_there_is_a_connection(self) -> None:
+        self.proxy([answer()])
+        self.origins[0].held = []
+        started: list[str] = []
+
+        class Source:
+            def start(self) -> None:
+                started.append("start")
+
+            def pause(self) -> None: ...
+            def resume(self) -> None: ...
+            def cancel(self) -> None:
+                started.append("cancel")
+
+        answered = self.start(make_exchange("POST", body=Body(3, Source())))
+        self.assertEqual(started, [])
+        self.origins[0].held[0].errback(refused())
+        self.failureResultOf(answered, GatewayError)
+        # Never asked for, and told that it is not wanted.
+        self.assertEqual(started, ["cancel"])
+
+
+class RetryTests(Case):
+    def test_stale_connection_with_one_endpoint(self) -> None:
+        for spoil in (close, reset):
+            self.proxy([])
+            self.warm()
+            self.origins[0].script = [spoil, answer(b"fresh")]
+            self.assertEqual(self.ask().body.take_ready(), b"fresh")
+            self.assertEqual((len(self.origins[0].connections), self.exchange.attempts), (2, 2))
+            self.assertEqual(self.in_flight(), [1])
+
+    def test_a_retry_is_on_a_fresh_connection_though_idle_ones_are_there(self) -> None:
+        self.proxy([], max=2)
+        held = [make_exchange() for _ in range(2)]
+        waiting = [self.start(each) for each in held]
+        for wire in list(self.origins[0].connections):
+            wire.send(answer())
+        for each, answered in zip(held, waiting, strict=True):
+            self.successResultOf(answered)
+            self.end(each)
+        self.assertEqual(self.cluster.endpoints[0].pool.idle_count, 2)
+        self.origins[0].script = [close, answer(b"fresh")]
+        self.assertEqual(self.ask().body.take_ready(), b"fresh")
+        self.assertEqual(len(self.origins[0].connections), 3)
+
+    def test_another_endpoint_if_there_is_one(self) -> None:
+        for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"):
+            self.proxy([reset], [answer()])
+            self.assertEqual(self.ask(method).status, 200)
+            self.assertEqual(self.received(), [1, 1])
+            self.assertEqual((self.exchange.endpoint, self.in_flight()), ("http://origin-1:80", [0, 1]))
+            self.end()
+            self.assertEqual(self.in_flight(), [0, 0])
+
+    def test_methods_that_change_something_are_sent_once(self) -> None:
+        for method in ("POST", "PATCH"):
+            for body in (b"", b"abc"):
+                self.proxy([reset], [answer()])
+                error = self.fails(method, body=body)
+                self.assertEqual((error.status, error.reason), (502, "upstream_reset"))
+                self.assertEqual((self.received(), self.exchange.attempts), ([1, 0], 1))
+                self.assertEqual(self.in_flight(), [0, 0])
+
+    def test_refused_leads_on_whatever_the_method(self) -> None:
+        for method, body in (("GET", b""), ("POST", b"abc")):
+            self.proxy([], [answer()])
+            self.origins[0].faults = [refused()]
+            self.assertEqual(self.ask(method, body=body).status, 200)
+            self.assertEqual(self.origins[1].requests[0].body, body)
+
+    def test_refused_by_all_of_them(self) -> None:
+        self.proxy([], [])
+        for origin in self.origins:
+            origin.faults = [refused()] * 5
+        error = self.fails()
+        self.assertEqual((error.status, error.reason), (503, "connect_refused"))
+        self.assertEqual([origin.attempts for origin in self.origins], [1, 1])
+        self.assertEqual(self.in_flight(), [0, 0])
+
+    def test_refused_by_the_only_one(self) -> None:
+        self.proxy([])
+        self.origins[0].faults = [refused()] * 5
+        self.fails()
+        self.assertEqual(self.origins[0].attempts, 1)
+
+    def test_attempts_are_bounded(self) -> None:
+        self.proxy(*([reset] for _ in range(6)))
+        self.assertEqual(self.fails().reason, "upstream_reset")
+        self.assertEqual((sum(self.received()), self.exchange.attempts), (ATTEMPTS, ATTEMPTS))
+        self.proxy(*([] for _ in range(6)))
+        for origin in self.origins:
+            origin.faults = [refused()]
+        self.fails()
+        self.assertEqual(sum(origin.attempts for origin in self.origins), ATTEMPTS)
+
+    def test_nothing_is_sent_again_after_the_first_byte(self) -> None:
+        for script in (
+            then_close(b"H"), then_close(OK), then_close(b"HTTP/1.1 103 Early\r\n\r\n"), b"garbage\r\n",
+            OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ):  # fmt: skip
+            self.proxy([script], [answer()])
+            self.assertEqual(self.fails().status, 502)
+            self.assertEqual(self.received(), [1, 0])
+            self.assertEqual(self.in_flight(), [0, 0])
+
+    def test_a_slow_one_is_not_asked_again(self) -> None:
+        self.proxy([nothing], [answer()])
+        exchange = make_exchange()
+        answered = self.start(exchange)
+        self.turn(5.3)
+        error = self.failureResultOf(answered, GatewayError).value
+        self.assertEqual((error.status, error.reason), (504, "upstream_head_timeout"))
+        self.assertEqual(self.received(), [1, 0])
+
+    def test_an_answer_of_the_origin_is_never_an_error(self) -> None:
+        for status in (500, 502, 503, 504, 429):
+            self.proxy([answer(b"", status)], [answer()])
+            self.assertEqual(self.ask().status, status)
+            self.assertEqual(self.received(), [1, 0])
+
+    def test_bodies_are_replayed(self) -> None:
+        for length in (None, 6):
+            self.proxy([reset], [answer()])
+            body = Body(length)
+            exchange = make_exchange("PUT", body=body)
+            answered = self.start(exchange)
+            body.write(b"abc")
+            body.write(b"def")
+            body.end(((b"x-sum", b"X-Sum", b"1"),) if length is None else ())
+            self.turn()
+            self.assertEqual(self.successResultOf(answered).status, 200)
+            for origin in self.origins:
+                self.assertEqual(origin.requests[0].body, b"abcdef")
+                self.assertEqual(len(origin.requests[0].trailers), 1 if length is None else 0)
+
+    def test_a_body_that_still_comes_is_replayed_from_its_beginning(self) -> None:
+        self.proxy([], [answer()])
+        body = Body(6)
+        answered = self.start(make_exchange("PUT", body=body))
+        body.write(b"abc")
+        self.origins[0].connections[0].reset()
+        body.write(b"def")
+        body.end()
+        self.turn()
+        self.assertEqual(self.successResultOf(answered).status, 200)
+        self.assertEqual(self.origins[1].requests[0].body, b"abcdef")
+
+    def test_a_body_that_a_slow_connection_held_back_comes_on(self) -> None:
+        self.proxy([], [answer()])
+        told: list[str] = []
+
+        class Source:
+            def start(self) -> None: ...
+            def cancel(self) -> None: ...
+            def pause(self) -> None:
+                told.append("pause")
+
+            def resume(self) -> None:
+                told.append("resume")
+
+        body = Body(6, Source())
+        answered = self.start(make_exchange("PUT", body=body))
+        body.write(b"abc")
+        self.origins[0].connections[0].congest()
+        self.origins[0].connections[0].reset()
+        self.assertEqual(told, ["pause", "resume"])
+        body.write(b"def")
+        body.end()
+        self.turn()
+        self.assertEqual(self.successResultOf(answered).status, 200)
+
+    def test_only_so_much_is_kept(self) -> None:
+        for size, again in ((65536, True), (65537, False)):
+            self.proxy([reset], [answer()])
+            exchange = make_exchange("PUT", body=b"x" * size)
+            answered = self.start(exchange)
+            self.turn()
+            if again:
+                self.assertEqual(self.successResultOf(answered).status, 200)
+            else:
+                self.failureResultOf(answered, GatewayError)
+            self.assertEqual(self.received(), [1, 1 if again else 0])
+
+    def test_a_full_pool_is_not_another_endpoints_business(self) -> None:
+        self.proxy([nothing], [answer()], max=1, queue=0)
+        self.start(make_exchange())
+        self.ask()
+        error = self.fails()
+        self.assertEqual((error.status, error.reason), (503, "pool_queue_full"))
+
+
+class EndingTests(Case):
+    """`in_flight` is exact under every ending, and nothing is left behind."""
+
+    def assert_clean(self) -> None:
+        self.assertEqual(self.in_flight(), [0] * len(self.origins))
+        self.turn()
+        for endpoint in self.cluster.endpoints:
+            self.assertEqual((endpoint.pool.leased, endpoint.pool.queued), (0, 0))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_counts_until_the_exchange_ends(self) -> None:
+        self.proxy([answer(b"x")])
+        self.ask()
+        self.assertEqual(self.in_flight(), [1])
+        self.end()
+        self.assert_clean()
+
+    def test_torn_at_every_stage(self) -> None:
+        for stage in ("connecting", "queued", "waiting"):
+            self.proxy([nothing, nothing], max=1)
+            if stage == "queued":
+                self.start(make_exchange())
+            if stage == "connecting":
+                self.origins[0].held = []
+            exchange = make_exchange("POST", body=b"abc")
+            # As the downstream side runs it.
+            told: list[Any] = []
+            drive = Drive(self.made(exchange), told.append, told.append)  # type: ignore[arg-type]
+            drive.start()
+            drive.cancel()
+            self.assertEqual((told, self.in_flight()), ([], [1 if stage == "queued" else 0]))
+            self.assertEqual(self.flushLoggedErrors(), [])
+            if stage != "queued":
+                self.assert_clean()
+
+    def test_cancelled_is_no_reason_to_try_again(self) -> None:
+        self.proxy([nothing], [answer()])
+        answered = self.start(make_exchange())
+        self.turn()
+        answered.cancel()
+        self.failureResultOf(answered, CancelledError)
+        self.assertEqual(self.received(), [1, 0])
+        self.assert_clean()
+
+    def test_interrupted_by_a_deadline(self) -> None:
+        self.proxy([nothing], [answer()])
+        told: list[Any] = []
+        drive = Drive(self.made(make_exchange()), told.append, told.append)  # type: ignore[arg-type]
+        drive.start()
+        late = GatewayError(504, "total_timeout", phase=Phase.POLICY)
+        drive.interrupt(late)
+        self.assertEqual(told, [late])
+        self.assertTrue(self.origins[0].connections[0].aborted)
+        self.assert_clean()
+
+    def test_the_reader_leaves(self) -> None:
+        self.proxy([OK + b"Content-Length: 9\r\n\r\nab"])
+        response = self.ask()
+        drain(response.body)
+        response.body.cancel()
+        self.end()
+        self.assertTrue(self.origins[0].connections[0].aborted)
+        self.assert_clean()
+
+    def test_killed_inside_the_body(self) -> None:
+        self.proxy([OK + b"Content-Length: 9\r\n\r\nab"])
+        response = self.ask()
+        sink = drain(response.body)
+        self.origins[0].connections[0].reset()
+        self.assertEqual((sink.ended, sink.error and sink.error.reason), (False, "upstream_aborted"))
+        self.end()
+        self.assert_clean()
+
+    def test_what_cannot_be_sent_costs_no_connection(self) -> None:
+        self.proxy([])
+        self.warm()
+        for bad in (b"a\rb", b"a\x00b"):
+            exchange = make_exchange()
+            exchange.request.headers.add(b"X-Bad", bad)
+            error = self.failureResultOf(self.start(exchange), GatewayError).value
+            self.assertEqual((error.status, error.reason), (500, "unsafe_head"))
+        self.assertEqual(self.cluster.endpoints[0].pool.idle_count, 1)
+        self.assert_clean()
+
+    def test_bugs_are_counted_out_too(self) -> None:
+        self.proxy([])
+        exchange = make_exchange()
+        exchange.request.headers = None  # type: ignore[assignment]
+        self.failureResultOf(self.start(exchange), AttributeError)
+        self.assert_clean()
+
+
+class MetricsTests(Case):
+    def counts(self, family: str) -> dict[tuple[str, ...], float]:
+        cells = getattr(self.registry, family)
+        return {key: cell.value for key, cell in cells}
+
+    def test_attempts_and_retries(self) -> None:
+        self.proxy([reset], [answer()])
+        self.ask()
+        self.assertEqual(self.counts("upstream_attempts"), {("shop", "2xx"): 1, ("shop", "upstream_reset"): 1})
+        self.assertEqual(self.counts("retries"), {("shop", "upstream_reset"): 1})
+
+    def test_cancelled(self) -> None:
+        self.proxy([nothing])
+        self.start(make_exchange()).addErrback(lambda _: None).cancel()
+        self.assertEqual(self.counts("upstream_attempts"), {("shop", "cancelled"): 1})
+
+    def test_repr(self) -> None:
+        self.proxy([])
+        self.assertEqual(repr(self.made), "<Proxy to shop>")

@@ -1,0 +1,327 @@
+"""Tests of edgegw.upstream.connect: dialling on a reactor in memory, then TLS and sockets over loopback."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionRefusedError, TimeoutError
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.net.resolver import Resolver
+from edgegw.net.tls import ServerTls, UpstreamTls, wrap_server
+from edgegw.net.upstream import Call, Http1Upstream
+from edgegw.runtime.wheel import Wheel
+from edgegw.testing.origin import answer
+from edgegw.upstream.connect import Connector
+from edgegw.upstream.settings import EndpointUrl
+from tests.certs import Authority
+from tests.net.tlspair import AUTHORITY, SHOP, store
+
+GO = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Case(SynchronousTestCase):
+    """A connector on a reactor in memory."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.wheel = Wheel(self.reactor)
+        self.wheel.start()
+        self.names: dict[str, Any] = {"h": ["10.0.0.1"], "many": ["10.0.0.1", "10.0.0.2", "2001:db8::3"]}
+        self.resolver = Resolver(self.reactor, self.look_up)
+        self.addCleanup(self.resolver.stop)
+        self.connector = Connector(self.reactor, self.wheel, self.resolver, None, 3.0)
+
+    def look_up(self, name: str) -> Deferred[Sequence[str]]:
+        found = self.names.get(name)
+        if found is None:
+            return fail(OSError(-2, "Name or service not known"))
+        return found if isinstance(found, Deferred) else succeed(found)
+
+    def dial(self, url: str) -> Deferred[Http1Upstream]:
+        return self.connector.connect(EndpointUrl.parse(url))
+
+    def tried(self) -> list[tuple[str, int]]:
+        return [(client[0], client[1]) for client in self.reactor.tcpClients]
+
+    def refuse(self, error: Exception | None = None) -> None:
+        """The last attempt fails."""
+        factory = self.reactor.tcpClients[-1][2]
+        factory.clientConnectionFailed(self.reactor.connectors[-1], Failure(error or ConnectionRefusedError()))
+
+    def accept(self) -> Any:
+        """The last attempt succeeds. Returns its transport."""
+        self.protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
+        transport = StringTransport()
+        self.protocol.makeConnection(transport)
+        return transport
+
+    def turn(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            self.reactor.advance(0.1)
+
+    def error(self, dialling: Deferred[Any]) -> GatewayError:
+        error: GatewayError = self.failureResultOf(dialling, GatewayError).value
+        self.assertEqual((error.side, error.phase, error.retry), (Side.UPSTREAM, Phase.CONNECT, Retry.ALWAYS))
+        self.assertEqual((b"Retry-After", b"1") in error.headers, error.status == 503)
+        return error
+
+
+class AddressTests(Case):
+    def test_a_name(self) -> None:
+        dialling = self.dial("http://h:9000")
+        self.assertEqual(self.tried(), [("10.0.0.1", 9000)])
+        self.accept()
+        connection = self.successResultOf(dialling)
+        self.assertIsInstance(connection, Http1Upstream)
+        self.assertFalse(connection.busy)
+        # No deadline of the attempt is left behind.
+        self.assertEqual(len(self.wheel), 0)
+        self.turn(5)
+        self.assertFalse(connection.transport.disconnecting)
+
+    def test_literals_are_not_looked_up(self) -> None:
+        self.names.clear()
+        self.dial("http://192.0.2.7")
+        self.dial("http://[2001:db8::7]:81")
+        self.assertEqual(self.tried(), [("192.0.2.7", 80), ("2001:db8::7", 81)])
+
+    def test_refused_leads_to_the_next_address_at_once(self) -> None:
+        dialling = self.dial("http://many:1")
+        self.refuse()
+        self.refuse(ConnectError(string="no route"))
+        self.assertEqual(len(set(self.tried())), 3)
+        self.assertEqual(self.reactor.seconds(), 0)
+        self.accept()
+        self.successResultOf(dialling)
+
+    def test_connections_start_at_addresses_in_turn(self) -> None:
+        for _ in range(6):
+            dialling = self.dial("http://many:1")
+            self.accept()
+            self.successResultOf(dialling)
+        hosts = [host for host, _ in self.tried()]
+        self.assertEqual(sorted(hosts), sorted(self.names["many"] * 2))
+
+    def test_all_refuse(self) -> None:
+        dialling = self.dial("http://many:1")
+        for _ in range(3):
+            self.refuse()
+        error = self.error(dialling)
+        self.assertEqual((error.status, error.reason), (503, "connect_refused"))
+
+    def test_unreachable(self) -> None:
+        dialling = self.dial("http://h")
+        self.refuse(ConnectError(string="no route to host"))
+        error = self.error(dialling)
+        self.assertEqual((error.status, error.reason), (503, "connect_failed"))
+        self.assertIn("no route to host", error.detail)
+
+    def test_a_name_that_is_not_known(self) -> None:
+        error = self.error(self.dial("http://gone"))
+        self.assertEqual((error.status, error.reason), (503, "resolve_failed"))
+        self.assertIn("gone", error.detail)
+
+    def test_unix_socket(self) -> None:
+        dialling = self.dial("unix:///run/app.sock")
+        path, factory = self.reactor.unixClients[-1][:2]
+        self.assertEqual(path, "/run/app.sock")
+        factory.buildProtocol(None).makeConnection(StringTransport())
+        self.successResultOf(dialling)
+
+
+class DeadlineTests(Case):
+    def test_one_address_leaves_time_for_the_others(self) -> None:
+        dialling = self.dial("http://many:1")
+        timeouts = [self.reactor.tcpClients[-1][3]]
+        self.turn(1)
+        self.refuse(TimeoutError())
+        timeouts.append(self.reactor.tcpClients[-1][3])
+        self.turn(1)
+        self.refuse(TimeoutError())
+        timeouts.append(self.reactor.tcpClients[-1][3])
+        for timeout in timeouts:
+            self.assertAlmostEqual(timeout, 1.0)
+        self.accept()
+        self.successResultOf(dialling)
+
+    def test_an_address_that_does_not_answer(self) -> None:
+        dialling = self.dial("http://h")
+        self.refuse(TimeoutError())
+        error = self.error(dialling)
+        self.assertEqual((error.status, error.reason), (503, "connect_timeout"))
+
+    def test_the_name_counts_too(self) -> None:
+        self.names["slow"] = Deferred()
+        dialling = self.dial("http://slow")
+        self.turn(2.8)
+        self.assertNoResult(dialling)
+        self.turn(0.4)
+        error = self.error(dialling)
+        self.assertEqual((error.status, error.reason), (503, "connect_timeout"))
+
+    def test_name_and_connecting_have_one_deadline(self) -> None:
+        slow: Deferred[Sequence[str]] = Deferred()
+        self.names["slow"] = slow
+        dialling = self.dial("http://slow")
+        self.turn(2)
+        slow.callback(["10.0.0.9"])
+        self.assertEqual(self.tried(), [("10.0.0.9", 80)])
+        self.assertAlmostEqual(self.reactor.tcpClients[-1][3], 1.0)
+        self.turn(1.2)
+        self.assertEqual(self.error(dialling).reason, "connect_timeout")
+        self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
+
+    def test_cancelling_ends_the_attempt(self) -> None:
+        dialling = self.dial("http://h")
+        dialling.cancel()
+        self.failureResultOf(dialling, CancelledError)
+        self.assertTrue(self.reactor.connectors[-1].stoppedConnecting)
+        self.turn(5)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_cancelling_while_the_name_is_looked_up(self) -> None:
+        self.names["slow"] = Deferred()
+        dialling = self.dial("http://slow")
+        dialling.cancel()
+        self.failureResultOf(dialling, CancelledError)
+        self.assertEqual(self.tried(), [])
+
+
+class TlsDialTests(Case):
+    """The handshake over the reactor in memory: what never comes, and what is cut."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        tls = UpstreamTls(authorities=[AUTHORITY.cert])
+        self.connector = Connector(self.reactor, self.wheel, self.resolver, tls, 3.0)
+
+    def test_a_handshake_that_hangs(self) -> None:
+        dialling = self.dial("https://h")
+        transport = self.accept()
+        self.assertTrue(transport.value().startswith(b"\x16\x03"))
+        self.turn(2.8)
+        self.assertNoResult(dialling)
+        self.turn(0.4)
+        self.assertEqual(self.error(dialling).reason, "connect_timeout")
+        self.assertTrue(transport.disconnecting or transport.disconnected or transport.aborted)
+
+    def test_a_handshake_that_breaks_off(self) -> None:
+        dialling = self.dial("https://h")
+        self.accept()
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        error = self.error(dialling)
+        self.assertEqual((error.status, error.reason), (502, "upstream_tls"))
+        self.assertIn("handshake_broken", error.detail)
+
+    def test_cancelled_in_the_handshake(self) -> None:
+        dialling = self.dial("https://h")
+        transport = self.accept()
+        dialling.cancel()
+        self.failureResultOf(dialling, CancelledError)
+        self.assertTrue(transport.disconnecting or transport.disconnected or transport.aborted)
+        # The news of the loss comes later and finds nobody waiting.
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class Talk(Protocol):
+    """Answers every request the same way."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(answer(b"hello"))  # type: ignore[union-attr]
+
+
+class LoopbackTests(TestCase):
+    """Sockets of the kernel, certificates of tests/certs.py."""
+
+    def setUp(self) -> None:
+        self.wheel = Wheel(reactor)  # type: ignore[arg-type]
+        self.wheel.start()
+        self.addCleanup(self.wheel.stop)
+        self.resolver = Resolver(reactor, lambda name: succeed(["127.0.0.1"]))  # type: ignore[arg-type]
+        self.addCleanup(self.resolver.stop)
+
+    def connector(self, **tls: Any) -> Connector:
+        tls.setdefault("authorities", [AUTHORITY.cert])
+        return Connector(reactor, self.wheel, self.resolver, UpstreamTls(**tls), 3.0)
+
+    def listen(self, secure: bool) -> int:
+        factory: Any = Factory.forProtocol(Talk)
+        if secure:
+            factory = wrap_server(factory, ServerTls(store(SHOP)), reactor)  # type: ignore[arg-type]
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
+
+    async def talk(self, connector: Connector, url: str) -> bytes:
+        connection = await connector.connect(EndpointUrl.parse(url))
+        fields = [(b"host", b"Host", b"a")]
+        response = await connection.send(Call("GET", "/", fields, None, 0, (3, 3), lambda head: None))
+        connection.close()
+        while not connection.lost:
+            await _turn()
+        return response.body.take_ready()
+
+    async def test_plain(self) -> None:
+        self.assertEqual(await self.talk(self.connector(), f"http://any:{self.listen(False)}"), b"hello")
+
+    async def test_refused(self) -> None:
+        closed = reactor.listenTCP(0, Factory(), interface="127.0.0.1")  # type: ignore[attr-defined]
+        number = closed.getHost().port
+        await closed.stopListening()
+        error = await self.assertFailure(
+            self.connector().connect(EndpointUrl.parse(f"http://127.0.0.1:{number}")), GatewayError
+        )
+        self.assertEqual(error.reason, "connect_refused")
+
+    async def test_tls_verified(self) -> None:
+        url = f"https://shop.example.com:{self.listen(True)}"
+        self.assertEqual(await self.talk(self.connector(), url), b"hello")
+
+    async def test_tls_wrong_name(self) -> None:
+        url = f"https://other.example.com:{self.listen(True)}"
+        dialling = self.connector(server_name="other.example.com").connect(EndpointUrl.parse(url))
+        error = await self.assertFailure(dialling, GatewayError)
+        self.assertEqual((error.status, error.reason), (502, "upstream_tls"))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_tls_unknown_authority(self) -> None:
+        url = f"https://shop.example.com:{self.listen(True)}"
+        dialling = self.connector(authorities=[Authority().cert]).connect(EndpointUrl.parse(url))
+        error = await self.assertFailure(dialling, GatewayError)
+        self.assertEqual((error.status, error.reason), (502, "upstream_tls"))
+        self.assertIn("upstream_certificate_untrusted", error.detail)
+
+    async def test_tls_to_a_plain_port(self) -> None:
+        url = f"https://shop.example.com:{self.listen(False)}"
+        error = await self.assertFailure(self.connector().connect(EndpointUrl.parse(url)), GatewayError)
+        self.assertEqual((error.status, error.reason), (502, "upstream_tls"))
+
+    async def test_unix_socket(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "app.sock")
+            port = reactor.listenUNIX(path, Factory.forProtocol(Talk))  # type: ignore[attr-defined]
+            self.assertEqual(await self.talk(self.connector(), f"unix://{path}"), b"hello")
+            await port.stopListening()
+
+    async def test_unix_socket_that_is_not_there(self) -> None:
+        dialling = self.connector().connect(EndpointUrl.parse("unix:///nonexistent/app.sock"))
+        error = await self.assertFailure(dialling, GatewayError)
+        self.assertEqual(error.status, 503)
+        self.assertIn("/nonexistent/app.sock", error.detail)
+
+
+def _turn() -> Deferred[None]:
+    done: Deferred[None] = Deferred()
+    reactor.callLater(0, done.callback, None)  # type: ignore[attr-defined]
+    return done

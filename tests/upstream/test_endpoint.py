@@ -1,0 +1,29 @@
+"""Tests of edgegw.upstream.endpoint."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.exchange.model import Outcome
+from edgegw.testing.exchanges import make_exchange
+from edgegw.testing.origin import Origin, cluster
+from edgegw.upstream.settings import EndpointUrl
+
+
+class EndpointTests(SynchronousTestCase):
+    def test_connects_to_its_own_address(self) -> None:
+        origin = Origin()
+        asked: list[EndpointUrl] = []
+        connect = origin.connect
+        origin.connect = lambda url=None: (asked.append(url), connect())[1]  # type: ignore[assignment, func-returns-value]
+        (endpoint,) = cluster(origin).endpoints
+        self.successResultOf(endpoint.pool.connection())
+        self.assertEqual(asked, [EndpointUrl(False, "origin-0", 80, "")])
+        self.assertEqual((endpoint.name, endpoint.authority), ("http://origin-0:80", b"origin-0"))
+
+    def test_an_exchange_that_leaves_is_counted_out(self) -> None:
+        (endpoint,) = cluster(Origin()).endpoints
+        endpoint.in_flight += 2
+        endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
+        self.assertEqual(endpoint.in_flight, 1)
+        self.assertIn("in_flight=1", repr(endpoint))

@@ -1,0 +1,78 @@
+"""Tests of edgegw.upstream.settings."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.upstream.settings import EndpointSettings, EndpointUrl, UpstreamSettings
+
+
+class EndpointUrlTests(SynchronousTestCase):
+    def test_read(self) -> None:
+        for text, url, authority in (
+            ("http://h:1", EndpointUrl(False, "h", 1, ""), "h:1"),
+            ("http://h", EndpointUrl(False, "h", 80, ""), "h"),
+            ("http://h:80/", EndpointUrl(False, "h", 80, ""), "h"),
+            ("https://h", EndpointUrl(True, "h", 443, ""), "h"),
+            ("https://h:443", EndpointUrl(True, "h", 443, ""), "h"),
+            ("https://h:80", EndpointUrl(True, "h", 80, ""), "h:80"),
+            ("http://10.0.0.1:9000", EndpointUrl(False, "10.0.0.1", 9000, ""), "10.0.0.1:9000"),
+            ("http://[2001:DB8::1]:9000", EndpointUrl(False, "2001:db8::1", 9000, ""), "[2001:db8::1]:9000"),
+            ("http://shop_1.internal", EndpointUrl(False, "shop_1.internal", 80, ""), "shop_1.internal"),
+            ("unix:///run/app.sock", EndpointUrl(False, "", 0, "/run/app.sock"), "localhost"),
+        ):
+            self.assertEqual(EndpointUrl.parse(text), url, text)
+            self.assertEqual(url.authority, authority, text)
+
+    def test_refused_with_advice(self) -> None:
+        for text, words in (
+            ("h:1", "http://h:1"),
+            ("ftp://h", "known: http, https, unix"),
+            ("http://h/path", "without a path"),
+            ("http://h?x=1", "without a path"),
+            ("http://u:p@h", "not an address"),
+            ("http://", "not an address"),
+            ("http://h:0", "not between 1 and 65535"),
+            ("http://h:65536", "not between 1 and 65535"),
+            ("http://h:x", "not an address"),
+            ("http://[::::]", "not an address"),
+            ("http://[1.2.3.4", "not an address"),
+            ("http://127.1", "not an address"),
+            ("http://2130706433", "not an address"),
+            ("http://0x7f000001", "not an address"),
+            ("http://h\r\nX: 1", "not an address"),
+            ("http://h\n", "not an address"),
+            ("unix://run/app.sock", "unix:///run/app.sock"),
+        ):
+            error = self.assertRaises(ValueError, EndpointUrl.parse, text)
+            self.assertIn(words, str(error), text)
+
+
+class SettingsTests(SynchronousTestCase):
+    def test_short_form_and_weight(self) -> None:
+        settings = UpstreamSettings.model_validate(
+            {"endpoints": ({"url": "http://a"}, {"url": "http://b", "weight": 3})}
+        )
+        self.assertEqual([(each.url, each.weight) for each in settings.endpoints], [("http://a", 1), ("http://b", 3)])
+
+    def test_defaults(self) -> None:
+        settings = UpstreamSettings(endpoints=(EndpointSettings(url="http://a"),))
+        self.assertEqual((settings.timeouts.connect, settings.timeouts.head, settings.timeouts.idle), (3.0, 15.0, 60.0))
+        self.assertEqual((settings.pool.max, settings.pool.queue, settings.pool.queue_timeout), (256, 1024, 2.0))
+        self.assertEqual((settings.host, settings.balance), ("preserve", "weighted_round_robin"))
+
+    def test_refused(self) -> None:
+        good = {"endpoints": [{"url": "http://a"}]}
+        UpstreamSettings.model_validate(good)
+        for change in (
+            {"endpoints": []},
+            {"endpoints": [{"url": "http://a", "weight": 0}]},
+            {"host": "a b"},
+            {"host": "a\r\nX: 1"},
+            {"balance": "magic"},
+            {"pool": {"max": 0}},
+            {"timeouts": {"connect": "0s"}},
+            {"unknown": 1},
+        ):
+            self.assertRaises(ValidationError, UpstreamSettings.model_validate, good | change)
