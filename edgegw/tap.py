@@ -23,7 +23,7 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = "edgegw: an API and edge gateway. Configuration: `edgegw explain`, `edgegw check --config FILE`."
-    optParameters = [  # noqa: RUF012  # Twisted reads the attribute.
+    optParameters = [  # Twisted reads the attribute.
         ["config", "c", "edgegw.yaml", "The configuration: a YAML file, or a folder of them."],
         [
             "loop",
@@ -35,9 +35,9 @@ class Options(usage.Options):
 
     def opt_version(self) -> None:
         """Print the version of edgegw and exit."""
-        import edgegw  # noqa: PLC0415
+        import edgegw
 
-        print(f"edgegw {edgegw.__version__}")  # noqa: T201
+        sys.stdout.write(f"edgegw {edgegw.__version__}\n")
         raise SystemExit(0)
 
     def postOptions(self) -> None:
@@ -45,7 +45,7 @@ class Options(usage.Options):
         if self["loop"] not in LOOPS:
             raise usage.UsageError(f"--loop {self['loop']}: known are {', '.join(LOOPS)}")
         # Before this line nothing may have imported the reactor; after it everything may.
-        from edgegw.net.loop import LoopUnavailable, install, is_installed  # noqa: PLC0415
+        from edgegw.net.loop import LoopUnavailable, install, is_installed
 
         was_there = is_installed()
         try:
@@ -54,7 +54,7 @@ class Options(usage.Options):
             raise usage.UsageError(str(error)) from None
         if was_there:
             self._tell_of_reactor()
-        from edgegw.gateway.starting import read_or_exit  # noqa: PLC0415
+        from edgegw.gateway.starting import read_or_exit
 
         # twistd changes folder when it becomes a daemon.
         self["config"] = os.path.abspath(self["config"])
@@ -85,7 +85,7 @@ def _is_daemon(options: usage.Options) -> bool:
 
 def _log_path(options: usage.Options) -> str | None:
     """Where the log goes as twistd's options have it; None if they name something that is no file."""
-    from edgegw.gateway.logplace import TWISTD_LOG  # noqa: PLC0415
+    from edgegw.gateway.logplace import TWISTD_LOG
 
     if _of_twistd(options, "syslog") or _of_twistd(options, "logger"):
         return None
@@ -102,19 +102,16 @@ def _log_path(options: usage.Options) -> str | None:
 
 def makeService(options: Options) -> IService:
     """Twisted: the service to run, built and its sockets open."""
-    from twisted.internet import reactor  # noqa: PLC0415, TID251
+    from twisted.internet import reactor
 
-    from edgegw.gateway.starting import (  # noqa: PLC0415
+    from edgegw.gateway.starting import (
         build_service,
         open_log_or_exit,
         prepare_or_exit,
-        tell_daemon,
     )
 
     path, loaded = _log_path(options), options["loaded"]
     log = open_log_or_exit(path, sys.stderr) if path is not None else None
     service: Any = build_service(options["config"], loaded, reactor, log)
-    prepare_or_exit(service, loaded, sys.stderr)
-    if _is_daemon(options):
-        tell_daemon(loaded, sys.stderr)
+    prepare_or_exit(service, loaded, sys.stderr, daemon=_is_daemon(options))
     return service  # type: ignore[no-any-return]

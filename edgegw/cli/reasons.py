@@ -22,7 +22,7 @@ class Reason(NamedTuple):
 
 
 WIRE_STATUS: Mapping[str, int] = {
-    "connect_refused": 405,
+    "connect_method_refused": 405,
     "field_too_large": 431,
     "head_too_large": 431,
     "target_too_long": 414,

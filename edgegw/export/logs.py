@@ -174,7 +174,10 @@ _LEGACY = frozenset({"message", "time", "isError", "system", "format", "why", "f
 
 def _console(event: LogEvent, now: str, level: str, namespace: str, held: int) -> bytes:
     more = f" ({held} more like this were held back)" if held else ""
-    line = f"{now[11:-1]} {level:<8} {visible(namespace)}: {visible(_message(event))}{more}\n"
+    # The problems of a configuration have lines of their own; the indent says that they begin no new record.
+    first, *further = _message(event).split("\n")
+    line = f"{now[11:-1]} {level:<8} {visible(namespace)}: {visible(first)}{more}\n"
+    line += "".join(f"    {visible(each)}\n" for each in further)
     failure = _failure(event)
     if failure is not None:
         line += "".join(f"    {visible(each)}\n" for each in _traceback(failure).splitlines())

@@ -26,7 +26,7 @@ MIDDLEWARE: tuple[MiddlewarePart, ...] = (SECURITY_HEADERS, REQUEST_CAPS, TOTAL_
 class Parts:
     """Middleware by name: what ships, and the entry points of `edgegw.middleware`, loaded when a configuration names them.
 
-    The names of what ships can't be taken by others. Entry points are found once: a package that is installed later needs a restart.
+    The names of what ships can't be taken by others. Entry points are found once: a package installed later needs a restart.
     """
 
     def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
@@ -47,8 +47,7 @@ class Parts:
         """The part of this name.
 
         Raises:
-            LookupError: there is none. TypeError: what the entry point leads to can't be used; the text says why. Whatever importing
-            it raises.
+            LookupError: there is none. TypeError: what it leads to can't be used; the text says why. Whatever importing it raises.
         """
         part = self._known.get(name)
         if part is None:

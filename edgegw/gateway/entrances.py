@@ -1,7 +1,7 @@
-"""The listening sockets. A reload compares them: unchanged ones keep their socket, new ones bind before the swap, removed ones drain.
+"""The listening sockets. A reload compares them: unchanged ones keep theirs, new ones bind before the swap, removed ones drain.
 
-A listener is itself as long as its place is the same (`ListenSettings.name`). What else is said of it is taken over at once, for new
-connections and for new requests on those that are there; connections that began under another TLS policy end with what they carry.
+A listener is itself as long as its place is the same (`ListenSettings.name`). What else is said of it is taken over at once, for
+new connections and for those that are there; connections that began under another TLS policy end with what they carry.
 """
 
 from __future__ import annotations

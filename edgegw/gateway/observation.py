@@ -121,7 +121,8 @@ class Observation:
         except (CannotListenError, OSError) as error:
             found = obstacle(error, place)
             advice = found.advice
-            if found.passing and self._port is not None and self._port.getHost().port == place.port:
+            own = _site_of(self._settings)
+            if found.passing and own is not None and own.port == place.port:
                 advice = "this gateway listens on that port itself; another address for it takes a restart"
             problems.add((), f"cannot listen on {prepared.settings.listen}: {found.reason}", advice)
 

@@ -1,4 +1,4 @@
-"""One entry of a `middleware:` list becomes a step of a pipeline, or a problem that names its place; foreign code is trusted with nothing."""
+"""One entry of a `middleware:` list becomes a step of a pipeline, or a problem that names its place, whatever foreign code does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems, quoted
+from edgegw.config.source import at
 from edgegw.config.wording import predicate
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.predicates import compile_when
@@ -98,13 +99,10 @@ def _loc(loc: tuple[int | str, ...], given: Any) -> tuple[int | str, ...]:
     """As much of pydantic's loc as was written; it also names branches of unions and keys that are missing."""
     found: list[int | str] = []
     for piece in loc:
-        if isinstance(given, dict) and piece in given:
-            given = given[piece]
-        elif isinstance(given, list) and isinstance(piece, int) and piece < len(given):
-            given = given[piece]
-        else:
-            continue
-        found.append(piece)
+        inner = at(given, (piece,))
+        if inner is not None:
+            given = inner
+            found.append(piece)
     return tuple(found)
 
 

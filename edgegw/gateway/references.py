@@ -28,7 +28,7 @@ LATER: Mapping[str, frozenset[str]] = {
     "defaults": _ROUTE,
     "defaults.upstream": _UPSTREAM,
 }
-"""Keys of the language whose parts are not built yet. They are unknown like any other; only a guess at another key would mislead."""
+"""Keys of the language whose parts are not built yet. They are unknown like any other; a guess at another key would mislead."""
 
 
 def check_references(settings: GatewaySettings, problems: Problems) -> None:

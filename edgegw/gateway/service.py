@@ -21,7 +21,7 @@ from edgegw.gateway.assembly import Assembly, Resources, numbered, watched_files
 from edgegw.gateway.control import ControlService
 from edgegw.gateway.entrances import Entrances
 from edgegw.gateway.history import History
-from edgegw.gateway.loading import Loaded, accept, base_dir_of, read
+from edgegw.gateway.loading import Loaded, accept, read
 from edgegw.gateway.messages import SOCKET
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.places import obstacle
@@ -60,7 +60,7 @@ class GatewayService(MultiService):
         most_connections: int,
         logs_all: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.config_path = config_path
         self._loaded: Loaded | None = loaded
         self._base_dir = loaded.base_dir
@@ -75,6 +75,7 @@ class GatewayService(MultiService):
         self.history: History
         self.snapshot: Snapshot
         self._ready: Ready | None = None
+        self._odd: tuple[Problem, ...] = ()
         self._stage = Stage(Assembly(resources), self.entrances, observation)
         self._turns = Turns(self._reload)
         self._reader = Reader(resources.reactor)
@@ -91,7 +92,7 @@ class GatewayService(MultiService):
         component = getattr(parent, "setComponent", None)
         if self._logs_all and IServiceCollection(parent, None) is not None and component is not None:
             component(ILogObserver, self.observation.log_observer)
-        super().setServiceParent(parent)
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def prepare(self) -> tuple[Problem, ...]:
         """Build and open everything, before the process becomes a daemon: only now can somebody be told that it can't be.
@@ -116,9 +117,10 @@ class GatewayService(MultiService):
                 control.stopService()
             raise
         assert control is not None
-        control.setServiceParent(self)
+        control.setServiceParent(self)  # type: ignore[no-untyped-call]
         self._loaded = None
-        return problems.located(loaded.document)
+        self._odd = problems.located(loaded.document)
+        return self._odd
 
     def _open_control(self, problems: Problems) -> ControlService | None:
         path = self.state_dir / SOCKET
@@ -136,7 +138,7 @@ class GatewayService(MultiService):
     def privilegedStartService(self) -> None:
         """Twisted: take what was prepared. Raises ConfigError as `prepare` does, if nobody has called it."""
         if self._ready is None:
-            self._tell(self.prepare())
+            self.prepare()
         ready, self._ready = self._ready, None
         assert ready is not None
         # Made here, because becoming a daemon changed the process's number.
@@ -144,11 +146,12 @@ class GatewayService(MultiService):
         self.snapshot = ready.snapshot
         self._stage.take(ready, None)
         self._accepted("start", "ok")
-        super().privilegedStartService()
+        self._tell(self._odd)
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """Twisted: begin to serve."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         reactor = self._with.reactor
         self._with.wheel.start()
         self._watch.repaths(self._watched())
@@ -194,7 +197,9 @@ class GatewayService(MultiService):
         try:
             loaded = await self._reader(lambda: self._read(document, depends))
             if self.stopping:
-                raise ConfigError([Problem((), "the gateway is stopping and takes no other configuration")])
+                # Listeners that are opened now would never be closed.
+                wrong = Problem((), "the gateway is stopping and takes no other configuration")
+                return Verdict(False, self.snapshot.number, (wrong,))
             depends.extend(watched_files(loaded.settings, loaded.base_dir))
             verdict = self._try(loaded) if dry_run else self._serve(loaded, source)
         except ConfigError as error:

@@ -50,8 +50,10 @@ PositiveDuration = Annotated[Duration, Field(gt=0)]
 class ShutdownSettings(Settings):
     """How the gateway stops."""
 
-    lame_duck: Duration = Field(5.0, description="Not ready, but still accepting, so that load balancers notice.")
-    grace: Duration = Field(30.0, description="For what is in flight; then it is cut.")
+    lame_duck: Duration = Field(
+        default=5.0, description="Not ready, but still accepting, so that load balancers notice."
+    )
+    grace: Duration = Field(default=30.0, description="For what is in flight; then it is cut.")
 
 
 class RouteTimeouts(Settings):
@@ -60,44 +62,50 @@ class RouteTimeouts(Settings):
     SHORT: ClassVar[ShortForm | None] = ShortForm(lambda head: {"head": head}, "a duration")
 
     head: PositiveDuration | None = Field(
-        None,
+        default=None,
         description="Until the response's head. A route's own wins over `timeouts` of the upstream, these over `defaults.timeout`.",
         examples=["15s"],
     )
     idle: PositiveDuration | None = Field(
-        None, description="Between bytes of the response; a body that keeps moving is never cut.", examples=["60s"]
+        default=None,
+        description="Between bytes of the response; a body that keeps moving is never cut.",
+        examples=["60s"],
     )
     total: PositiveDuration | Literal["none"] | None = Field(
-        None, description="For the whole exchange; `none` is the default.", examples=["none", "5m"]
+        default=None, description="For the whole exchange; `none` is the default.", examples=["none", "5m"]
     )
 
 
 class RouteDefaults(Settings):
     """What a route may say about itself, and what `defaults` may say for all of them."""
 
-    timeout: RouteTimeouts = Field(RouteTimeouts(), description="Deadlines.")
-    body_limit: Size = Field(10 * 1024 * 1024, description="Bytes of a request's body; more is a 413.")
-    headers: HeaderRulesSettings = Field(HeaderRulesSettings(), description="Header fields changed.")
+    timeout: RouteTimeouts = Field(default=RouteTimeouts(), description="Deadlines.")
+    body_limit: Size = Field(default=10 * 1024 * 1024, description="Bytes of a request's body; more is a 413.")
+    headers: HeaderRulesSettings = Field(default=HeaderRulesSettings(), description="Header fields changed.")
     security_headers: SecurityHeadersSettings | Literal[False] = Field(
-        SecurityHeadersSettings(), description="Fields for browsers, where the answer has none; false is off."
+        default=SecurityHeadersSettings(), description="Fields for browsers, where the answer has none; false is off."
     )
-    middleware: tuple[MiddlewareUse, ...] = Field((), description="Middleware of the route's own, outermost first.")
+    middleware: tuple[MiddlewareUse, ...] = Field(
+        default=(), description="Middleware of the route's own, outermost first."
+    )
 
 
 class RouteSettings(RouteDefaults):
     """A match, and what happens on it."""
 
-    name: Name | None = Field(None, description="For logs and metrics; the match if left out.")
+    name: Name | None = Field(default=None, description="For logs and metrics; the match if left out.")
     match: MatchSettings = Field(description="Which requests.", examples=["GET api.example.com/users/{id}/**"])
-    when: WhenSettings | None = Field(None, description="Further conditions.")
-    priority: int = Field(0, description="Before specificity; larger goes first.")
-    rewrite: RewriteSettings | None = Field(None, description="Another path or host for the target.")
-    to: str | None = Field(None, description="The upstream to proxy to.", examples=["users"])
-    respond: RespondSettings | None = Field(None, description="A fixed answer.")
-    redirect: RedirectSettings | None = Field(None, description="An answer that leads elsewhere.")
-    files: FilesSettings | None = Field(None, description="Files of a folder.")
+    when: WhenSettings | None = Field(default=None, description="Further conditions.")
+    priority: int = Field(default=0, description="Before specificity; larger goes first.")
+    rewrite: RewriteSettings | None = Field(default=None, description="Another path or host for the target.")
+    to: str | None = Field(default=None, description="The upstream to proxy to.", examples=["users"])
+    respond: RespondSettings | None = Field(default=None, description="A fixed answer.")
+    redirect: RedirectSettings | None = Field(default=None, description="An answer that leads elsewhere.")
+    files: FilesSettings | None = Field(default=None, description="Files of a folder.")
     resource: str | None = Field(
-        None, description="Dotted name of a twisted.web IResource, or of what makes one.", examples=["shop.web.root"]
+        default=None,
+        description="Dotted name of a twisted.web IResource, or of what makes one.",
+        examples=["shop.web.root"],
     )
 
     @model_validator(mode="after")
@@ -111,22 +119,25 @@ class RouteSettings(RouteDefaults):
 class DefaultsSettings(RouteDefaults):
     """What holds for every route and upstream that does not say otherwise."""
 
-    upstream: UpstreamDefaults = Field(UpstreamDefaults(), description="For every upstream.")
+    upstream: UpstreamDefaults = Field(default=UpstreamDefaults(), description="For every upstream.")
 
 
 class GatewaySettings(Settings):
     """The configuration of edgegw."""
 
     edgegw: Literal[1] = Field(description="Version of this language.")
-    state: str = Field("./edgegw-state", description="Folder for history and the control socket; made with mode 0700.")
-    shutdown: ShutdownSettings = Field(ShutdownSettings(), description="How the gateway stops.")
+    state: str = Field(
+        default="./edgegw-state", description="Folder for history and the control socket; made with mode 0700."
+    )
+    shutdown: ShutdownSettings = Field(default=ShutdownSettings(), description="How the gateway stops.")
     listen: tuple[ListenSettings, ...] = Field(min_length=1, description="Where requests come in.")
     upstreams: dict[Name, UpstreamSettings] = Field(default_factory=dict, description="The servers behind, by name.")
-    routes: tuple[RouteSettings, ...] = Field((), description="What happens to which requests.")
+    routes: tuple[RouteSettings, ...] = Field(default=(), description="What happens to which requests.")
     defaults: DefaultsSettings = Field(
-        DefaultsSettings(), description="For all routes and upstreams, key by key, wherever they leave something out."
+        default=DefaultsSettings(),
+        description="For all routes and upstreams, key by key, wherever they leave something out.",
     )
-    observe: ObserveSettings = Field(ObserveSettings(), description="Logs, metrics and probes.")
+    observe: ObserveSettings = Field(default=ObserveSettings(), description="Logs, metrics and probes.")
 
 
 def merged(over: Settings, under: Settings) -> Any:

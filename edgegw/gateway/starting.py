@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from edgegw.config.problems import ConfigError, Problem
+from edgegw.config.problems import ConfigError, Problem, in_order
 from edgegw.config.report import render
 from edgegw.export.writer import STANDARD
 from edgegw.gateway.assembly import Resources
@@ -37,26 +36,22 @@ def read_or_exit(path: str, stderr: TextIO) -> Loaded:
         raise _refused(error, stderr) from None
 
 
-def prepare_or_exit(service: GatewayService, loaded: Loaded, stderr: TextIO) -> None:
-    """Build and open everything; what can't be is told in full and ends the process with status 1. Warnings are told too."""
+def prepare_or_exit(service: GatewayService, loaded: Loaded, stderr: TextIO, *, daemon: bool) -> None:
+    """Build and open everything; what can't be is told in full and ends the process with status 1.
+
+    A daemon's warnings are told too, for they will be in its log alone; what is to go to its standard streams is lost.
+    """
     try:
         found = service.prepare()
     except ConfigError as error:
         raise _refused(error, stderr) from None
-    if found:
-        stderr.write(render(found, loaded.document.files, closing=None) + "\n")
-
-
-def tell_daemon(loaded: Loaded, stderr: TextIO) -> None:
-    """A daemon has no standard streams: what is to go there is lost."""
-    path = loaded.settings.observe.access_log.path
-    if path in STANDARD:
-        problem = Problem(
-            ("observe", "access_log"),
-            f"a daemon has no {path}: access records are lost; name a file",
-            severity="warning",
-        )
-        stderr.write(render([problem.located(loaded.document)], loaded.document.files, closing=None) + "\n")
+    document, path = loaded.document, loaded.settings.observe.access_log.path
+    if daemon and path in STANDARD:
+        text = f"a daemon has no {path}: access records are lost; name a file"
+        lost = Problem(("observe", "access_log"), text, severity="warning").located(document)
+        found = in_order([*found, lost], document.files)
+    if daemon and found:
+        stderr.write(render(found, document.files, closing=None) + "\n")
 
 
 def open_log_or_exit(path: str, stderr: TextIO) -> LogPlace:

@@ -2,6 +2,7 @@
 
 - `interfaces`: the plug point: contract, settings, factory, name.
 - `pipeline`: the fold; order, `when:`.
+- `field_text`: what a configuration may write as a header field.
 
 The edge stage, around the router, on every listener:
 

@@ -20,7 +20,7 @@ class MiddlewareUse(Settings):
         description="Name of the middleware; `edgegw explain middleware` lists them.", examples=["headers"]
     )
     with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Its settings.")
-    when: WhenSettings | None = Field(None, description="Only for exchanges that fit; others pass it by.")
+    when: WhenSettings | None = Field(default=None, description="Only for exchanges that fit; others pass it by.")
 
 
 class Step(NamedTuple):

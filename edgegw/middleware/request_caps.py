@@ -17,7 +17,7 @@ from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
 class RequestCapsSettings(Settings):
     """Caps of a request."""
 
-    body_limit: Size = Field(10 * 1024 * 1024, ge=0, description="Bytes of a request's body; more is a 413.")
+    body_limit: Size = Field(default=10 * 1024 * 1024, ge=0, description="Bytes of a request's body; more is a 413.")
 
 
 class RequestCaps:

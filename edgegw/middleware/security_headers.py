@@ -17,12 +17,14 @@ from edgegw.wire import headers as wire
 class SecurityHeadersSettings(Settings):
     """Response fields for browsers; an empty string leaves one out."""
 
-    content_type_options: str = Field("nosniff", description="X-Content-Type-Options.")
-    frame_options: str = Field("SAMEORIGIN", description="X-Frame-Options.")
-    referrer_policy: str = Field("strict-origin-when-cross-origin", description="Referrer-Policy.")
-    content_security_policy: str = Field("", description="Content-Security-Policy.")
-    hsts: Duration = Field(31536000.0, description="Strict-Transport-Security max-age, over TLS; 0 leaves it out.")
-    hsts_subdomains: bool = Field(False, description="Whether HSTS holds for subdomains too.")
+    content_type_options: str = Field(default="nosniff", description="X-Content-Type-Options.")
+    frame_options: str = Field(default="SAMEORIGIN", description="X-Frame-Options.")
+    referrer_policy: str = Field(default="strict-origin-when-cross-origin", description="Referrer-Policy.")
+    content_security_policy: str = Field(default="", description="Content-Security-Policy.")
+    hsts: Duration = Field(
+        default=31536000.0, description="Strict-Transport-Security max-age, over TLS; 0 leaves it out."
+    )
+    hsts_subdomains: bool = Field(default=False, description="Whether HSTS holds for subdomains too.")
 
     @field_validator("content_type_options", "frame_options", "referrer_policy", "content_security_policy")
     @classmethod

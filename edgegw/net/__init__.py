@@ -9,5 +9,7 @@ accepting   listening on any reactor, with accepting that can pause
 endpoints   connecting on any reactor, and both as Twisted endpoints
 addresses   CIDR sets, trusted proxies, which endpoints may be connected to
 forwarded   the `Forwarded` field
+upstream    sends an exchange on a connection to an endpoint
+call        what is sent there, and whom the connection owes an account
 resolver    names to addresses, off the reactor's threads
 """

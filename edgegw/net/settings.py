@@ -22,8 +22,9 @@ class Caps(Settings):
     per_client: int = Field(
         0, ge=0, description="Connections at once from one address, trusted proxies excepted; 0 is no cap."
     )
-    head: Size = Field(16384, ge=1024, le=1048576, description="Bytes of a request's head; more is a 431.")
-    target: Size = Field(8192, ge=256, le=1048576, description="Bytes of a request's target; more is a 414.")
+    # `gt`, because `Size` has a `ge` of its own, which would win.
+    head: Size = Field(16384, gt=1023, le=1048576, description="Bytes of a request's head; more is a 431.")
+    target: Size = Field(8192, gt=255, le=1048576, description="Bytes of a request's target; more is a 414.")
     fields: int = Field(100, ge=8, le=1000, description="Header fields of a request; more is a 431.")
     head_deadline: Duration = Field(10.0, gt=0, description="From the first byte of a head to its last; then a 408.")
     handshake: Duration = Field(10.0, gt=0, description="For a TLS handshake.")

@@ -57,7 +57,7 @@ def _refuse_method_or_version(method: str, target: str, protocol: str) -> NoRetu
     if method == "TRACE":
         raise Refused(405, "trace_refused", "TRACE is refused")
     if method == "CONNECT":
-        raise Refused(405, "connect_refused", "CONNECT is refused")
+        raise Refused(405, "connect_method_refused", "CONNECT is refused")
     raise Refused(501, "unknown_method", f"method {method[:32]!r}")
 
 

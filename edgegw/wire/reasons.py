@@ -11,7 +11,7 @@ REASONS: dict[str, str] = {
     "bad_method": "The method is not a token.",
     "unknown_method": "The method is not in the listener's list.",
     "trace_refused": "TRACE reflects credentials and is refused.",
-    "connect_refused": "CONNECT is refused unless it is enabled.",
+    "connect_method_refused": "CONNECT is refused unless it is enabled.",
     "bad_version": "The version is not of the form HTTP/x.y.",
     "version_not_supported": "The HTTP version is neither 1.0 nor 1.1.",
     "target_too_long": "The request line or target is longer than the cap.",

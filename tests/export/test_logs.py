@@ -50,7 +50,7 @@ class ApplicationLogTests(LogCase):
     def test_console(self) -> None:
         self.use("console")
         self.log.warn("disk {name}", name="a\nb\x1b[1m")
-        self.assertEqual(self.lines, [b"14:13:20.062 warn     edgegw.test: disk a\\x0ab\\x1b[1m\n"])
+        self.assertEqual(self.lines, [b"14:13:20.062 warn     edgegw.test: disk a\n    b\\x1b[1m\n"])
 
     def test_exceptions_are_rendered_whole_in_both(self) -> None:
         try:

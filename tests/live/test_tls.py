@@ -126,7 +126,7 @@ class ServerTests(TlsCase):
             self.assertRegex(self.s_client(gateway, "-servername", SHOP, *wish), r"New, TLSv1\.[23], Cipher is (TLS_|ECDHE)")
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port()}", "-servername", SHOP, "-tls1_2"]
         done = subprocess.run([*command], input=b"R\n", capture_output=True, timeout=30, check=False)
-        self.assertRegex(done.stdout + done.stderr, rb"no renegotiation|(?i)alert|unexpected")
+        self.assertRegex(done.stdout + done.stderr, rb"(?i)no renegotiation|alert|unexpected")
         self.assertNotIn("Traceback", gateway.log())
 
     def test_garbage_instead_of_a_handshake(self) -> None:
@@ -297,7 +297,7 @@ class UpstreamTlsTests(TlsCase):
         ):
             gateway = self.front(endpoint=self.endpoint, upstream=tls)
             done = self.https(gateway, SHOP)
-            self.assertIn(b"HTTP/1.1 502", done.stderr, tls)
+            self.assertIn(b"HTTP/1.1 502", done.stderr, f"{tls} {done.stderr!r} {done.stdout!r}")
             self.assertEqual(json.loads(done.stdout)["reason"], "upstream_tls")
             self.assertEqual(gateway.await_records(1)[0]["flag"], "upstream_tls")
             self.assertNotIn("Traceback", gateway.log())

@@ -227,6 +227,7 @@ class TlsTests(SynchronousTestCase):
     def secure(self) -> tuple[Desk, TlsTransport, MemoryTransport]:
         desk = Desk(tls=ServerTls(store()))
         desk.leaves()
+        desk.counts.seen.clear()
         tls = desk.listener.buildProtocol(address())
         transport = MemoryTransport(tls)
         transport.connect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -611,6 +612,23 @@ class BackpressureTests(Case):
         self.wire.send(b"1\r\nb\r\n0\r\n\r\n")
         self.assertFalse(sink.ended)
         self.assert_torn()
+
+
+class FrameTests(Case):
+    def test_a_chunk_passes_through_two_names_and_into_the_sink(self) -> None:
+        """data-path.md, rule 1: dataReceived (which asks the codec), body.write, the sink."""
+        sink = drain(self.asked(OK + b"Content-Length: 9\r\n\r\na").body)
+        names: list[str] = []
+
+        def write(data: bytes) -> None:
+            frame = sys._getframe(1)
+            while frame.f_code.co_name != "test_a_chunk_passes_through_two_names_and_into_the_sink":
+                names.append(frame.f_code.co_name)
+                frame = frame.f_back  # type: ignore[assignment]
+
+        sink.write = write  # type: ignore[method-assign]
+        self.connection.dataReceived(b"bc")
+        self.assertEqual(names, ["write", "dataReceived"])
 
 
 class ReprTests(Case):

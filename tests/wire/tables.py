@@ -166,7 +166,7 @@ TARGETS = (
     Row("T5 authority", _get(b"a:80"), 400, "bad_target"),
     Row("T5 word", _get(b"foo"), 400, "bad_target"),
     Row("T5 star", _get(b"*"), 400, "bad_target"),
-    Row("T6", _line(b"CONNECT a:443 HTTP/1.1"), 405, "connect_refused"),
+    Row("T6", _line(b"CONNECT a:443 HTTP/1.1"), 405, "connect_method_refused"),
     Row("T7", _line(b"TRACE / HTTP/1.1"), 405, "trace_refused"),
     Row("T8", _line(b"OPTIONS * HTTP/1.1")),
     Row("T9", _line(b"get / HTTP/1.1"), 501, "unknown_method"),
