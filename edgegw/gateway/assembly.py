@@ -111,7 +111,8 @@ class Assembly:
         marks: dict[str, object] = {}
         for index, listen in enumerate(settings.listen):
             mark = marks[listen.name] = tls_mark(listen, base_dir)
-            known = old.terms[listen.name].tls if old is not None and old.tls_marks.get(listen.name) == mark else None
+            same = old is not None and listen.name in old.terms and old.tls_marks.get(listen.name) == mark
+            known = old.terms[listen.name].tls if old is not None and same else None
             terms[listen.name] = self._terms(listen, settings, base_dir, found.under("listen", index), known)
         watched = watched_files(settings, base_dir)
         problems.extend(placed_and_masked(found, document))
@@ -191,7 +192,7 @@ class Assembly:
         steps.append(step(REQUEST_CAPS, RequestCapsSettings(body_limit=route.body_limit)))
         # Covers everything below that may wait.
         if isinstance(route.timeout.total, float):
-            steps.append(step(TOTAL_TIMEOUT, TotalTimeoutSettings(total=route.timeout.total)))
+            steps.append(step(TOTAL_TIMEOUT, TotalTimeoutSettings.model_construct(total=route.timeout.total)))
         # Transforms: what the target sees. Header rules first, so that a rewrite's own fields win.
         if "headers" in route.model_fields_set:
             steps.append(step(HEADER_RULES, route.headers))
