@@ -174,7 +174,7 @@ class Body:
         if source is not None and self._live:
             source.start()
         # The sink is told of first when all that waits is with it: its own doings may bring more meanwhile.
-        while self._chunks and not self._cancelled:
+        while self._chunks:
             sink.write(self.take_ready())
         if self._cancelled:
             return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from twisted.application.service import IServiceCollection, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
@@ -84,6 +85,7 @@ class GatewayService(MultiService):
         self._started_s = resources.reactor.seconds()
         self.stopping = False
         self._finished = False
+        self._step: IDelayedCall | None = None
 
     # Start.
 
@@ -163,6 +165,8 @@ class GatewayService(MultiService):
 
     def _running(self) -> None:
         """The reactor runs: only now may signal handlers of ours replace Twisted's."""
+        if self._finished:
+            return
         self._on_signal(signal.SIGTERM, self._told_to_stop)
         self._on_signal(signal.SIGINT, self._told_to_stop)
         self.observation.started(self)
@@ -320,33 +324,40 @@ class GatewayService(MultiService):
         await self._sleep(times.lame_duck)
         await self.entrances.stop_accepting()
         drained = self.entrances.drain()
-        timer = self._with.reactor.callLater(times.grace, self._cut)
+        self._later(times.grace, self._cut)
         await drained
-        if timer.active():
-            timer.cancel()
         self._finish()
 
     def _cut(self) -> None:
         """The grace is over. Connections that will not go must not keep the process."""
         _log.warn("the grace is over; {count} connections are cut", count=self.entrances.connections)
         self.entrances.abort()
-        self._with.reactor.callLater(_LAST_S, self._finish)
+        self._later(_LAST_S, self._finish)
 
     def _sleep(self, seconds: float) -> Deferred[None]:
         slept: Deferred[None] = Deferred()
-        self._with.reactor.callLater(seconds, slept.callback, None)
+        self._later(seconds, lambda: slept.callback(None))
         return slept
+
+    def _later(self, seconds: float, step: Callable[[], None]) -> None:
+        """One step of the end after another; there is never more than one to come."""
+        self._step = self._with.reactor.callLater(seconds, step)
 
     def _finish(self) -> None:
         """End the process. More than one way leads here."""
         self.stopping = True
         if not self._finished and self._with.reactor.running:
             self._finished = True
-            self._with.reactor.stop()
+            self._end()
+
+    def _end(self) -> None:
+        self._with.reactor.stop()
 
     def stopService(self) -> Deferred[Any]:
         """Twisted: the reactor stops; whatever is still open ends now."""
         self.stopping = self._finished = True
+        if self._step is not None and self._step.active():
+            self._step.cancel()
         self._watch.stop()
         self.entrances.stop_accepting()
         self.entrances.abort()

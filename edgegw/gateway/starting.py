@@ -79,14 +79,22 @@ def build_service(config_path: str, loaded: Loaded, reactor: Any, log: LogPlace 
     limit = _PLENTY if limit < 0 else limit
     # One descriptor downstream and one upstream for each exchange, a reserve for everything else.
     most = max((limit - RESERVED_DESCRIPTORS) // 2, 16)
+    service = compose(Path(config_path), loaded, reactor, most, log)
+    # What is here now lives as long as the process: the collector need not look at it again, and may look less often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    return service
+
+
+def compose(
+    config_path: Path, loaded: Loaded, reactor: Any, most_connections: int, log: LogPlace | None = None
+) -> GatewayService:
+    """The same, leaving the process as it is."""
     wheel = Wheel(reactor)
     registry = Registry()
     observation = Observation(reactor, registry, loaded.settings.observe, loaded.base_dir, log)
     telemetry = Telemetry(registry, observation.record)
     lookup = ThreadedLookup(reactor)
     resources = Resources(reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup)
-    # What is here now lives as long as the process: the collector need not look at it again, and may look less often.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
-    return GatewayService(Path(config_path), loaded, resources, observation, most, logs_all=log is not None)
+    return GatewayService(config_path, loaded, resources, observation, most_connections, logs_all=log is not None)

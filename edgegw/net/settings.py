@@ -15,25 +15,29 @@ class Caps(Settings):
     """What one listener may hold, and how long it waits for slow peers."""
 
     connections: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto",
+        default="auto",
         description="Connections at once; `auto` is half of what the file limit leaves.",
         examples=["auto", 10000],
     )
     per_client: int = Field(
-        0, ge=0, description="Connections at once from one address, trusted proxies excepted; 0 is no cap."
+        default=0, ge=0, description="Connections at once from one address, trusted proxies excepted; 0 is no cap."
     )
     # `gt`, because `Size` has a `ge` of its own, which would win.
-    head: Size = Field(16384, gt=1023, le=1048576, description="Bytes of a request's head; more is a 431.")
-    target: Size = Field(8192, gt=255, le=1048576, description="Bytes of a request's target; more is a 414.")
-    fields: int = Field(100, ge=8, le=1000, description="Header fields of a request; more is a 431.")
-    head_deadline: Duration = Field(10.0, gt=0, description="From the first byte of a head to its last; then a 408.")
-    handshake: Duration = Field(10.0, gt=0, description="For a TLS handshake.")
-    idle: Duration = Field(75.0, gt=0, description="How long a connection may wait between requests.")
-    requests: int = Field(1000, ge=1, description="Requests on one connection; the last answer closes it.")
-    body_gap: Duration = Field(30.0, gt=0, description="Between bytes of a request's body; then a 408.")
-    body_rate: Size = Field(240, ge=0, description="Bytes per second of a request's body, at least; less is a 408.")
-    body_rate_after: Duration = Field(10.0, gt=0, description="How long a body may be slower than `body_rate`.")
-    write_gap: Duration = Field(60.0, gt=0, description="How long a peer may take nothing of its response.")
+    head: Size = Field(default=16384, gt=1023, le=1048576, description="Bytes of a request's head; more is a 431.")
+    target: Size = Field(default=8192, gt=255, le=1048576, description="Bytes of a request's target; more is a 414.")
+    fields: int = Field(default=100, ge=8, le=1000, description="Header fields of a request; more is a 431.")
+    head_deadline: Duration = Field(
+        default=10.0, gt=0, description="From the first byte of a head to its last; then a 408."
+    )
+    handshake: Duration = Field(default=10.0, gt=0, description="For a TLS handshake.")
+    idle: Duration = Field(default=75.0, gt=0, description="How long a connection may wait between requests.")
+    requests: int = Field(default=1000, ge=1, description="Requests on one connection; the last answer closes it.")
+    body_gap: Duration = Field(default=30.0, gt=0, description="Between bytes of a request's body; then a 408.")
+    body_rate: Size = Field(
+        default=240, ge=0, description="Bytes per second of a request's body, at least; less is a 408."
+    )
+    body_rate_after: Duration = Field(default=10.0, gt=0, description="How long a body may be slower than `body_rate`.")
+    write_gap: Duration = Field(default=60.0, gt=0, description="How long a peer may take nothing of its response.")
 
 
 class ListenSettings(Settings):
@@ -41,27 +45,30 @@ class ListenSettings(Settings):
 
     SHORT: ClassVar[ShortForm | None] = ShortForm(lambda port: {"port": port}, "a port", (int,), {"type": "integer"})
 
-    port: int | None = Field(None, ge=1, le=65535, description="TCP port.", examples=[8080])
+    port: int | None = Field(default=None, ge=1, le=65535, description="TCP port.", examples=[8080])
     interface: str | None = Field(
-        None, description="Address to listen on; none is every IPv6 and IPv4 address.", examples=["127.0.0.1"]
+        default=None, description="Address to listen on; none is every IPv6 and IPv4 address.", examples=["127.0.0.1"]
     )
     unix: str | None = Field(
-        None, description="Path of a UNIX socket, instead of a port.", examples=["/run/edgegw.sock"]
+        default=None, description="Path of a UNIX socket, instead of a port.", examples=["/run/edgegw.sock"]
     )
     systemd: str | None = Field(
-        None,
+        default=None,
         description="Name of a socket that systemd passes (FileDescriptorName), instead of a port.",
         examples=["web"],
     )
-    redirect: Literal["https"] | None = Field(None, description="Answer everything with a redirect to the https URL.")
+    redirect: Literal["https"] | None = Field(
+        default=None, description="Answer everything with a redirect to the https URL."
+    )
     escaped_slashes: Literal["reject", "redirect", "keep"] = Field(
-        "reject", description="What becomes of %2F in a path: a 400, a 307 to the decoded form, or kept as it is."
+        default="reject",
+        description="What becomes of %2F in a path: a 400, a 307 to the decoded form, or kept as it is.",
     )
-    tls: ListenTls | None = Field(None, description="Speak TLS.")
+    tls: ListenTls | None = Field(default=None, description="Speak TLS.")
     trusted_proxies: tuple[Cidr, ...] = Field(
-        (), description="Addresses whose X-Forwarded-* and Forwarded are believed.", examples=[["10.0.0.0/8"]]
+        default=(), description="Addresses whose X-Forwarded-* and Forwarded are believed.", examples=[["10.0.0.0/8"]]
     )
-    caps: Caps = Field(Caps(), description="What a connection may hold, and how long it is waited for.")
+    caps: Caps = Field(default=Caps(), description="What a connection may hold, and how long it is waited for.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Any:

@@ -1,7 +1,7 @@
 """A downstream connection in memory, with a scripted responder behind it; tests on it read as transcripts.
 
-    desk = Desk(Response.of(200, b"hello"))
-    desk.says(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n").hears(b"HTTP/1.1 200 OK\\r\\n...")
+desk = Desk(Response.of(200, b"hello"))
+desk.says(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n").hears(b"HTTP/1.1 200 OK\\r\\n...")
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ class Desk:
         steps: the responder's, see `Script`. caps, limits: of the listener.
     """
 
-    def __init__(self, *steps: Step, caps: Caps | None = None, limits: Http1Limits | None = None, tls: Any = None) -> None:
+    def __init__(
+        self, *steps: Step, caps: Caps | None = None, limits: Http1Limits | None = None, tls: Any = None
+    ) -> None:
         self.clock = Clock()
         self.wheel = Wheel(self.clock)
         self.wheel.start()
@@ -143,7 +145,7 @@ class Desk:
         self.total = ConnectionCap(1000)
         self.current = SimpleNamespace(snapshot="snapshot 1")
         self.terms = Terms(caps or Caps(), limits or Http1Limits(), self.script, tls, CidrSet(()))
-        self.listener = Listener("test", self.terms, self.current, self.clock, self.wheel, self.total, self.counts)  # type: ignore[arg-type]
+        self.listener = Listener("test", self.terms, self.current, self.clock, self.wheel, self.total, self.counts)
         self.listener.date = lambda: (b"date", b"Date", b"today")
         self.listener.serve(self.port)
         self.connection, self.transport = self.connect()

@@ -18,7 +18,9 @@ TRAILERS = ((b"x", b"X", b"1"),)
 
 
 class Source:
-    def __init__(self, on_start: Callable[[], None] = lambda: None, on_resume: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, on_start: Callable[[], None] = lambda: None, on_resume: Callable[[], None] = lambda: None
+    ) -> None:
         self.calls: list[str] = []
         self._on_start, self._on_resume = on_start, on_resume
 
@@ -350,7 +352,9 @@ ACTIONS = st.lists(
 
 class InterleavingTests(SynchronousTestCase):
     @given(ACTIONS, st.sampled_from(["end", "abort"]), st.integers(0, 3))
-    def test_nothing_is_lost_doubled_or_reordered(self, actions: list[tuple[str, int]], ending: str, eager: int) -> None:
+    def test_nothing_is_lost_doubled_or_reordered(
+        self, actions: list[tuple[str, int]], ending: str, eager: int
+    ) -> None:
         """eager: how many writes the source makes inside each `start` and `resume`."""
         sent = bytearray()
         taken = bytearray()

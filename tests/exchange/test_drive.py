@@ -91,7 +91,9 @@ class RunTests(DriveCase):
 
 
 class CancelTests(DriveCase):
-    def waiting(self, gate: Deferred[Any], after: Callable[[], Awaitable[Any]] | None = None) -> Coroutine[Any, Any, Any]:
+    def waiting(
+        self, gate: Deferred[Any], after: Callable[[], Awaitable[Any]] | None = None
+    ) -> Coroutine[Any, Any, Any]:
         async def run() -> Any:
             try:
                 return await gate
@@ -130,6 +132,23 @@ class CancelTests(DriveCase):
         self.assertEqual(late, [])
         cleanup.callback("late answer")
         self.assertEqual((late, self.results), (["late answer"], [("saw", CancelledError)]))
+
+    def test_cleaning_up_may_wait_though_it_was_told_while_it_ran(self) -> None:
+        drives: list[Drive[Any]] = []
+        cleanup: Deferred[None] = Deferred()
+
+        async def after() -> None:
+            await cleanup
+            self.results.append("clean")
+
+        async def run() -> None:
+            drives[0].cancel()
+            await self.waiting(Deferred(), after)
+
+        drives.append(Drive(run(), self.results.append, self.failed))
+        drives[0].start()
+        cleanup.callback(None)
+        self.assertEqual(self.results, [("saw", CancelledError), "clean"])
 
     def test_a_coroutine_that_will_not_stop_does_not_spin(self) -> None:
         async def again() -> Any:

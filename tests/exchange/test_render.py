@@ -20,7 +20,13 @@ class RenderTests(SynchronousTestCase):
         self.assertEqual(response.headers.get(b"cache-control"), b"no-store")
         self.assertEqual(
             json.loads(drain(response.body).data),
-            {"type": "about:blank", "title": "Not Found", "status": 404, "reason": "no_route", "request_id": "test-request"},
+            {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "reason": "no_route",
+                "request_id": "test-request",
+            },
         )
 
     def test_details_stay_here(self) -> None:
@@ -33,6 +39,12 @@ class RenderTests(SynchronousTestCase):
         self.assertEqual((response.headers.get(b"allow"), response.close), (b"GET", True))
 
     def test_titles_of_rfc_9110(self) -> None:
-        for status, title in ((413, "Content Too Large"), (414, "URI Too Long"), (422, "Unprocessable Content"), (499, "Client Closed Request"), (599, "Error")):
+        for status, title in (
+            (413, "Content Too Large"),
+            (414, "URI Too Long"),
+            (422, "Unprocessable Content"),
+            (499, "Client Closed Request"),
+            (599, "Error"),
+        ):
             document = json.loads(drain(render(GatewayError(status, "x"), make_exchange()).body).data)
             self.assertEqual(document["title"], title)

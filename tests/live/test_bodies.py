@@ -208,15 +208,42 @@ class FramingTests(LiveCase):
         self.assertEqual(answer.status, 200)
 
     def test_early_answer(self) -> None:
-        """The answer comes while the upload is still on; the upload goes on, and so does the connection."""
+        """The answer comes while the upload is still on; what is left of the upload is taken, and the connection lives on."""
         wire = self.wire(self.front)
-        body = b"".join(pattern(400_000))
-        wire.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + body[:1000])
+        body = b"".join(pattern(100_000))
+        wire.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + body[:1000])
         answer = wire.read("POST")
-        self.assertEqual((answer.status, answer.body), (200, b"early\n"))
+        self.assertEqual((answer.status, answer.body, answer.closes), (200, b"early\n", False))
         wire.send(body[1000:])
         after = wire.ask("/bytes/7")
         self.assertEqual((after.status, after.length), (200, 7))
+
+    def test_early_answer_to_a_large_upload(self) -> None:
+        """More than is worth throwing away: the answer says that the connection ends, and arrives whole all the same."""
+        wire = self.wire(self.front)
+        wire.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 1000)
+        answer = wire.read("POST")
+        self.assertEqual((answer.status, answer.body, answer.closes), (200, b"early\n", True))
+
+    def test_both_directions_at_once(self) -> None:
+        """An answer that begins during the upload flows beside it, each way as the bytes come."""
+
+        def script(call: Call) -> None:
+            call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for number in range(1, 6):
+                call.body(10_000)
+                call.send(b"6\r\npart %d\r\n" % number)
+            call.send(b"0\r\n\r\n")
+
+        front = self.serve(Gateway(proxy(self.scripted(script).port)))
+        wire = self.wire(front)
+        wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n")
+        self.assertEqual(wire.head()[0], 200)
+        for number in range(1, 6):
+            wire.send(b"x" * 10_000)
+            self.assertEqual([wire.line() for _ in range(2)], ["6", f"part {number}"])
+        self.assertEqual([wire.line() for _ in range(2)], ["0", ""])
+        self.assertEqual(wire.ask("/", "POST", b"x" * 50_000).body.count(b"part"), 5)
 
     def test_early_answer_and_close(self) -> None:
         """An origin that answers and closes in the middle of an upload: the answer arrives whole."""

@@ -156,7 +156,7 @@ class Wire:
     def head(self) -> tuple[int, str, list[tuple[str, str]]]:
         """Read one head, final or not: status, version, fields."""
         lines: list[str] = []
-        while line := self._line():
+        while line := self.line():
             lines.append(line)
         version, status, _ = (lines[0] + "  ").split(" ", 2)
         return int(status), version, _pairs(lines[1:])
@@ -165,12 +165,12 @@ class Wire:
         if method == "HEAD" or answer.status in (204, 304, 101):
             return
         if "chunked" in answer.header("transfer-encoding").lower():
-            while size := int(self._line().split(";")[0], 16):
+            while size := int(self.line().split(";")[0], 16):
                 yield from self._exactly(size)
-                if self._line():
+                if self.line():
                     raise AssertionError("a chunk is longer than it says")
             lines = []
-            while line := self._line():
+            while line := self.line():
                 lines.append(line)
             answer.trailers = _pairs(lines)
         elif length := answer.header("content-length"):
@@ -189,7 +189,8 @@ class Wire:
             size -= len(piece)
             yield piece
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """Read one line, without its end."""
         while (end := self._buffer.find(b"\r\n")) < 0:
             more = self.receive(65536)
             if not more:

@@ -28,14 +28,18 @@ def body_of(length: int | None, content: bytes = b"", ended: bool = False) -> Bo
 
 
 class FramingTests(SynchronousTestCase):
-    def frame(self, response: Response, method: str = "GET", version: str = "1.1", may_keep: bool = True) -> tuple[Framed, list[bytes]]:
+    def frame(
+        self, response: Response, method: str = "GET", version: str = "1.1", may_keep: bool = True
+    ) -> tuple[Framed, list[bytes]]:
         framed = frame_answer(make_exchange(method, version=version), response, may_keep, lambda: DATE)
         lines = framed.head.split(b"\r\n")
         self.assertEqual(lines[-2:], [b"", b""])
         self.assertEqual(lines.count(b"Date: today"), 1)
         return framed, [line for line in lines[1:-2] if line != b"Date: today"]
 
-    def check(self, response: Response, lines: list[bytes], keep: bool, chunked: bool, bodiless: bool, **options: Any) -> None:
+    def check(
+        self, response: Response, lines: list[bytes], keep: bool, chunked: bool, bodiless: bool, **options: Any
+    ) -> None:
         framed, found = self.frame(response, **options)
         self.assertEqual(found, lines)
         self.assertEqual((framed.keep, framed.chunked, framed.bodiless), (keep, chunked, bodiless))
@@ -52,19 +56,28 @@ class FramingTests(SynchronousTestCase):
             self.check(Response(200, Headers.of(wrong), body_of(7)), [b"Content-Length: 7"], True, False, False)
 
     def test_unknown_length(self) -> None:
-        self.check(Response(200, Headers.of([LENGTH_7]), body_of(None)), [b"Transfer-Encoding: chunked"], True, True, False)
+        self.check(
+            Response(200, Headers.of([LENGTH_7]), body_of(None)), [b"Transfer-Encoding: chunked"], True, True, False
+        )
 
     def test_unknown_length_to_http10(self) -> None:
         self.check(Response(200, body=body_of(None)), [b"Connection: close"], False, False, False, version="1.0")
 
     def test_http10_that_keeps_the_connection(self) -> None:
         self.check(
-            Response(200, body=body_of(7)), [b"Content-Length: 7", b"Connection: keep-alive"], True, False, False, version="1.0"
+            Response(200, body=body_of(7)),
+            [b"Content-Length: 7", b"Connection: keep-alive"],
+            True,
+            False,
+            False,
+            version="1.0",
         )
 
     def test_head(self) -> None:
         self.check(Response(200, body=Body.of(b"1234567")), [b"Content-Length: 7"], True, False, True, method="HEAD")
-        self.check(Response(200, Headers.of([LENGTH_7]), body_of(0)), [b"Content-Length: 7"], True, False, True, method="HEAD")
+        self.check(
+            Response(200, Headers.of([LENGTH_7]), body_of(0)), [b"Content-Length: 7"], True, False, True, method="HEAD"
+        )
         self.check(Response(200, body=body_of(None)), [], True, False, True, method="HEAD")
         # An upstream's answer to HEAD has no body, which says nothing about what GET would get.
         self.check(Response(200, body=body_of(0, ended=True)), [], True, False, True, method="HEAD")
@@ -108,7 +121,9 @@ class FramingTests(SynchronousTestCase):
     def test_takeover(self) -> None:
         taker: Any = object()
         headers = Headers.of([(b"Upgrade", b"websocket"), (b"Connection", b"x"), LENGTH_7])
-        self.check(Response(101, headers, takeover=taker), [b"Upgrade: websocket", b"Connection: Upgrade"], True, False, True)
+        self.check(
+            Response(101, headers, takeover=taker), [b"Upgrade: websocket", b"Connection: Upgrade"], True, False, True
+        )
         self.check(Response(200, takeover=taker), [], True, False, True, method="CONNECT")
 
 

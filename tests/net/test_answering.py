@@ -372,7 +372,9 @@ class TakeoverTests(SynchronousTestCase):
         desk = Desk().says(UPGRADE + b"early ").says(b"bird ")
         self.assertFalse(desk.transport.reading, "bytes for the next protocol pile up")
         desk.replies(self.switched(tunnel))
-        desk.hears(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nDate: today\r\n\r\n")
+        desk.hears(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nDate: today\r\n\r\n"
+        )
         desk.says(b"frames")
         self.assertEqual(tunnel.received, b"early bird frames")
         self.assertIsNone(desk.transport.producer, "the next protocol registers its own")
@@ -387,7 +389,6 @@ class TakeoverTests(SynchronousTestCase):
         desk = Desk().says(UPGRADE)
         desk.transport.congest()
         desk.replies(self.switched(Tunnel()))
-        desk.transport.stuck = 0
         desk.waits(300)
         self.assertEqual(desk.ended, [])
 

@@ -48,7 +48,9 @@ class RequestTests(SynchronousTestCase):
     def test_byte_by_byte(self) -> None:
         desk = Desk(echo)
         data = request("POST / HTTP/1.1", "Content-Length: 3", body=b"abc")
-        desk.says(*(data[at : at + 1] for at in range(len(data)))).hears(answer("200 OK", "Content-Length: 3", body=b"abc"))
+        desk.says(*(data[at : at + 1] for at in range(len(data)))).hears(
+            answer("200 OK", "Content-Length: 3", body=b"abc")
+        )
 
     def test_snapshot_is_taken_once(self) -> None:
         desk = Desk()
@@ -80,6 +82,11 @@ class RequestTests(SynchronousTestCase):
         desk = Desk(ok, ok)
         desk.says(request("GET / HTTP/1.1", "Connection: close") + request("GET /second HTTP/1.1")).hears(OK_CLOSE)
         self.assertEqual(len(desk.exchanges), 1)
+
+    def test_bytes_behind_connection_close_do_not_reset_the_answer(self) -> None:
+        desk = Desk().says(request("GET / HTTP/1.1", "Connection: close")).says(request("GET /second HTTP/1.1"))
+        desk.replies(Response(200)).hears(OK_CLOSE)
+        self.assertEqual((len(desk.exchanges), desk.ended), (1, ["half_close"]))
 
     def test_close_among_other_options_closes(self) -> None:
         desk = Desk(ok).says(request("GET / HTTP/1.1", "Connection: close,foo")).hears(OK_CLOSE)

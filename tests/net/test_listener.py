@@ -27,7 +27,9 @@ def address(host: str = "192.0.2.1") -> IPv4Address:
 class Street:
     """A listener as accepting sees it: peers come by `admit`, then `buildProtocol`."""
 
-    def __init__(self, caps: Caps | None = None, most: int = 1000, total: ConnectionCap | None = None, **terms: Any) -> None:
+    def __init__(
+        self, caps: Caps | None = None, most: int = 1000, total: ConnectionCap | None = None, **terms: Any
+    ) -> None:
         desk = Desk(caps=caps)
         desk.leaves()
         self.desk = desk
@@ -35,7 +37,13 @@ class Street:
         self.port = QuietPort()
         self.total = total or ConnectionCap(most)
         self.listener = Listener(
-            "test", desk.terms._replace(**terms), desk.current, desk.clock, desk.wheel, self.total, self.counts  # type: ignore[arg-type]
+            "test",
+            desk.terms._replace(**terms),
+            desk.current,
+            desk.clock,
+            desk.wheel,
+            self.total,
+            self.counts,  # type: ignore[arg-type]
         )
         self.listener.serve(self.port)
 

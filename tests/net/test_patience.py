@@ -191,6 +191,13 @@ class WriteTests(SynchronousTestCase):
         desk.waits(80)
         self.assertEqual(desk.ended, ["abort"])
 
+    def test_all_taken_though_the_transport_has_not_said_so(self) -> None:
+        desk, _ = self.streaming()
+        desk.transport.congest(1000)
+        desk.transport.stuck = 0
+        desk.waits(200)
+        self.assertEqual(desk.ended, [])
+
     def test_relieved(self) -> None:
         desk, body = self.streaming()
         desk.transport.congest(1000)

@@ -255,7 +255,9 @@ class PunctualityTests(SynchronousTestCase):
     @settings(max_examples=150, deadline=None)
     @given(
         st.integers(0, 200),
-        st.lists(st.tuples(st.integers(0, 6000), st.sampled_from(["set", "clear", "drop"]), st.integers(0, 400)), max_size=25),
+        st.lists(
+            st.tuples(st.integers(0, 6000), st.sampled_from(["set", "clear", "drop"]), st.integers(0, 400)), max_size=25
+        ),
     )
     def test_never_early_and_at_most_one_tick_late(self, phase: int, script: list[tuple[int, str, int]]) -> None:
         """script: (milliseconds to set to, what is done, milliseconds until the next) on three deadlines in turn."""
