@@ -195,7 +195,7 @@ class RefusalTests(TapCase):
     def test_state_folder(self) -> None:
         (self.folder / "file").write_text("")
         self.write("state: file/x")
-        self.refused("gw.yaml:5:8: error: cannot open the control socket", "not a directory")
+        self.refused("gw.yaml:5:8: error: cannot open the control socket", "file exists")
 
     def test_access_log(self) -> None:
         self.write("observe: {access_log: no/such/folder/a.log}")

@@ -11,12 +11,12 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from edgegw.config.mask import Mask
-from edgegw.config.problems import Loc, Problem, Problems
+from edgegw.config.problems import Loc, Problem, Problems, quoted
 from edgegw.config.source import Document, at
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.predicates import compile_when
 from edgegw.gateway.builtins import BALANCERS, Parts
-from edgegw.gateway.parts import own_step
+from edgegw.gateway.parts import FOREIGN, own_step, told
 from edgegw.gateway.settings import GatewaySettings, RouteSettings, merged
 from edgegw.gateway.snapshot import Snapshot
 from edgegw.gateway.telemetry import Telemetry
@@ -235,7 +235,12 @@ class Assembly:
         if route.files is not None:
             return Files.compile(route.files, problems.under("files"), base_dir, reactor)
         assert route.resource is not None
-        return ResourceTarget.compile(route.resource, problems.under("resource"), reactor, route.body_limit)
+        try:
+            return ResourceTarget.compile(route.resource, problems.under("resource"), reactor, route.body_limit)
+        except FOREIGN as error:
+            # A script without a guard ends the process when it is imported.
+            problems.add(("resource",), f"{quoted(route.resource)} cannot be imported: {told(error)}")
+            return None
 
     def _proxy(self, own: RouteSettings, route: RouteSettings, cluster: Cluster) -> Proxy:
         """What is said closest to the exchange holds: the route, then its upstream, then the defaults of routes."""

@@ -72,14 +72,14 @@ def _loaded(points: list[EntryPoint]) -> MiddlewarePart:
         # Theirs, not ours: importing failed.
         raise ImportError(f"{point.value}: {type(error).__name__}: {error}") from error
     if not isinstance(part, MiddlewarePart):
-        raise TypeError(f"{point.value} is a {type(part).__name__}, not a MiddlewarePart")
+        raise TypeError(f"{point.value} is of type {type(part).__name__}, not MiddlewarePart")
     if part.name != point.name:
         # The name decides which step of the canonical order it replaces.
         raise TypeError(f'{point.value} calls itself "{part.name}", its entry point "{point.name}"')
     if not (isinstance(part.settings, type) and issubclass(part.settings, Settings)):
         raise TypeError(f"the settings of {point.value} are no edgegw.config.model.Settings")
     if not callable(part.build):
-        raise TypeError(f"the factory of {point.value} is a {type(part.build).__name__}, which cannot be called")
+        raise TypeError(f"the factory of {point.value} is of type {type(part.build).__name__}, which cannot be called")
     return part
 
 

@@ -14,10 +14,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
-from twisted.python.systemd import ListenFDs
 
 from edgegw.config.problems import Problems
-from edgegw.gateway.places import obstacle, place_of
+from edgegw.gateway.places import obstacle, passed_sockets, place_of
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.accepting import Listening, listen
 from edgegw.net.listener import ConnectionCap, Counts, Current, Listener, Terms
@@ -51,7 +50,7 @@ class Entrances:
         self._counts = counts
         self._left = left
         # Now, because the sockets are passed to this very process: as a daemon it will be another one.
-        self._inherited: ListenFDs = ListenFDs.fromEnvironment()
+        self._passed = passed_sockets()
         self._policies: dict[str, object] = {}
         self.listeners: dict[str, Listener] = {}
         self.leaving: dict[Listener, None] = {}
@@ -121,13 +120,12 @@ class Entrances:
             raise
 
     def _systemd(self, settings: ListenSettings) -> socket.socket:
-        named = self._inherited.inheritedNamedDescriptors()
         name = settings.systemd or ""
-        if name not in named:
-            known = ", ".join(named) or "none"
+        if name not in self._passed:
+            known = ", ".join(self._passed) or "none"
             raise LookupError(f'systemd passed no socket named "{name}"; passed: {known}')
         # A copy: the socket stays ours for a later configuration.
-        copy = os.dup(named[name])
+        copy = os.dup(self._passed[name])
         try:
             return socket.socket(fileno=copy)
         except OSError:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems, quoted
 from edgegw.config.source import at
-from edgegw.config.wording import predicate
+from edgegw.config.wording import advice, predicate
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.predicates import compile_when
 from edgegw.gateway.builtins import Parts
@@ -39,7 +39,7 @@ def own_step(use: MiddlewareUse, parts: Parts, around: Surroundings, problems: P
         problems.add(("use",), f"middleware {quoted(use.use)} cannot be used: {error}")
         return None
     except FOREIGN as error:
-        problems.add(("use",), f"middleware {quoted(use.use)} cannot be imported: {_told(error)}")
+        problems.add(("use",), f"middleware {quoted(use.use)} cannot be imported: {told(error)}")
         return None
     when = compile_when(use.when, problems.under("when")) if use.when is not None else None
     settings = validate_part(part, use.with_, around.problems)
@@ -48,7 +48,7 @@ def own_step(use: MiddlewareUse, parts: Parts, around: Surroundings, problems: P
     try:
         made = part.build(settings, around)
     except FOREIGN as error:
-        problems.add(("use",), f"middleware {quoted(use.use)} cannot be built: {_told(error)}")
+        problems.add(("use",), f"middleware {quoted(use.use)} cannot be built: {told(error)}")
         return None
     return Step(part.name, _guarded(made, use.use, problems), when)
 
@@ -60,7 +60,7 @@ def _guarded(made: Middleware, name: str, problems: Problems) -> Middleware:
         try:
             responder = made(following)
         except FOREIGN as error:
-            problems.add(("use",), f"middleware {quoted(name)} cannot be built: {_told(error)}")
+            problems.add(("use",), f"middleware {quoted(name)} cannot be built: {told(error)}")
             return following
         if not callable(responder):
             kind = type(responder).__name__
@@ -91,7 +91,7 @@ def validate_part(part: MiddlewarePart, given: dict[str, Any], problems: Problem
             elif each["type"] == "missing":
                 problems.add(loc, f'middleware "{part.name}" needs the key "{key}"')
             else:
-                problems.add(loc, f'"{key}" of middleware "{part.name}" {predicate(each)}')
+                problems.add(loc, f'"{key}" of middleware "{part.name}" {predicate(each)}', advice(each))
         return None
 
 
@@ -106,6 +106,7 @@ def _loc(loc: tuple[int | str, ...], given: Any) -> tuple[int | str, ...]:
     return tuple(found)
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """What an error of foreign code is, in one line."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

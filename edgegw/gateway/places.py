@@ -6,10 +6,12 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from twisted.internet.error import CannotListenError
+from twisted.python.systemd import ListenFDs
 
 from edgegw.export.settings import AccessLogSettings, parse_listen
 from edgegw.export.writer import STANDARD
@@ -27,6 +29,19 @@ class Obstacle:
     reason: str
     advice: str | None = None
     passing: bool = False
+
+
+def passed_sockets(first_environ: Path = Path("/proc/self/environ")) -> Mapping[str, int]:
+    """Descriptors of the sockets that systemd passes to this very process, by name (sd_listen_fds(3)).
+
+    Read from what the process was started with: importing `twisted.internet.endpoints` takes the variables out of `os.environ`.
+    """
+    try:
+        pairs = [pair.partition(b"=") for pair in first_environ.read_bytes().split(b"\0")]
+    except OSError:
+        return {}
+    environ = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    return ListenFDs.fromEnvironment(environ).inheritedNamedDescriptors()
 
 
 def place_of(listen: ListenSettings, base_dir: Path) -> Place | None:

@@ -72,7 +72,8 @@ class Turns:
         promises = self._waiting.pop(dry_run)
         try:
             verdict = await self._run(source, None, dry_run)
-        except Exception:
+        except BaseException:
+            # Whatever it is: nobody may wait for ever.
             failure = Failure()
             for promise in promises:
                 promise.errback(failure)

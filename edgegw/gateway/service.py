@@ -25,6 +25,7 @@ from edgegw.gateway.history import History
 from edgegw.gateway.loading import Loaded, accept, read
 from edgegw.gateway.messages import SOCKET
 from edgegw.gateway.observation import Observation
+from edgegw.gateway.parts import FOREIGN
 from edgegw.gateway.places import obstacle
 from edgegw.gateway.reloading import Reader, Turns, Verdict
 from edgegw.gateway.snapshot import Snapshot
@@ -208,7 +209,7 @@ class GatewayService(MultiService):
             verdict = self._try(loaded) if dry_run else self._serve(loaded, source)
         except ConfigError as error:
             verdict = Verdict(False, self.snapshot.number, error.problems, error.sources)
-        except Exception as error:
+        except FOREIGN as error:
             _log.failure("reload ({source}) failed", source=source)
             wrong = Problem((), f"the gateway could not build this configuration: {type(error).__name__}: {error}")
             verdict = Verdict(False, self.snapshot.number, (wrong,))

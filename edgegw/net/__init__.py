@@ -9,6 +9,12 @@ accepting   listening on any reactor, with accepting that can pause
 endpoints   connecting on any reactor, and both as Twisted endpoints
 addresses   CIDR sets, trusted proxies, which endpoints may be connected to
 forwarded   the `Forwarded` field
+listener    what one listening socket's connections have in common: caps, terms, drain
+settings    its configuration
+downstream  drives a codec on one downstream connection, emits exchanges
+answering   its half that sends the answers
+answer      a response's framing
+patience    its deadlines; stall: whether a slow reader takes anything; date: the Date field
 upstream    sends an exchange on a connection to an endpoint
 call        what is sent there, and whom the connection owes an account
 resolver    names to addresses, off the reactor's threads

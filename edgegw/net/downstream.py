@@ -45,6 +45,8 @@ class Http1Downstream(Answering):
         self.local_port = local_port
         self._handshaking = self._secure
         self._fault = ""
+        # An upload ended that its answer did not wait for.
+        self._ended_late = False
         self._pumping = False
 
     # The connection's life.
@@ -113,7 +115,8 @@ class Http1Downstream(Answering):
             self._no_event()
             return
         self._handle(events)
-        if self._exchange is None and not self._held:
+        if self._ended_late:
+            self._ended_late = False
             self._next()
 
     def _set_aside(self, data: bytes) -> None:
@@ -146,7 +149,8 @@ class Http1Downstream(Answering):
             if kind is bytes:
                 self._upload_data(event)  # type: ignore[arg-type]
             elif kind is End:
-                self._end_upload(event)  # type: ignore[arg-type]
+                if self._upload is not None:
+                    self._end_upload(self._upload, event)  # type: ignore[arg-type]
             elif kind is Violation and self._upload is not None:
                 self._spoil(event, self._upload)  # type: ignore[arg-type]
             elif self._exchange is not None or self._write_paused:
@@ -167,7 +171,7 @@ class Http1Downstream(Answering):
 
     def _next(self) -> None:
         """No exchange runs: the next one begins, or its head is awaited."""
-        if self._deaf or self._upload is not None:
+        if self._deaf or self._upload is not None or self._exchange is not None:
             return
         if self._queue or self._raw or not self._codec.idle:
             self._pump()
@@ -278,14 +282,13 @@ class Http1Downstream(Answering):
             else:
                 self.pause()
 
-    def _end_upload(self, event: End) -> None:
-        upload = self._upload
-        if upload is not None:
-            self._upload = None
-            self._patience.busy()
-            if self._body_paused:
-                self.resume()
-            upload.end(event.trailers)
+    def _end_upload(self, upload: Body, event: End) -> None:
+        self._upload = None
+        self._patience.busy()
+        if self._body_paused:
+            self.resume()
+        self._ended_late = self._exchange is None
+        upload.end(event.trailers)
 
     def late(self, violation: Violation) -> None:
         """From patience: the peer took too long for a head or a body."""

@@ -1,10 +1,10 @@
 """An upstream peer that answers exactly the bytes a script says: garbage, cut messages, resets.
 
-    def script(call: Call) -> None:
-        call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
-        call.reset()
+def script(call: Call) -> None:
+    call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+    call.reset()
 
-    origin = ScriptedOrigin(script)          # .port, .calls: one a request, in order
+origin = ScriptedOrigin(script)          # .port, .calls: one a request, in order
 """
 
 import contextlib

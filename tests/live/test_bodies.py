@@ -78,7 +78,9 @@ class LargeTests(LiveCase):
         source.write_bytes(b"".join(pattern(64 * MIB)))
         url = f"http://127.0.0.1:{gateway.port()}/up/x"
         with self.peak_growth_below(gateway, GROWTH_KIB):
-            done = self.curl("-v", "-T", str(source), "-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue", url)
+            done = self.curl(
+                "-v", "-T", str(source), "-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue", url
+            )
         self.assertIn(b"< HTTP/1.1 100", done.stderr)
         self.assertIn(b"< HTTP/1.1 201", done.stderr)
         stored = self.wire(gateway).ask("/up/x")

@@ -108,7 +108,9 @@ class FilesTests(LiveCase):
         self.assertEqual(wire.ask("/files/page.html", if_match='"other"').status, 412)
         self.write(self.www / "page.html", b"<h1>new</h1>")
         self.assertEqual(wire.ask("/files/page.html", if_none_match=tag).body, b"<h1>new</h1>")
-        cached = self.curl("--etag-compare", "/dev/null", "-o", "/dev/null", "-w", "%{http_code}", f"{self.url}/page.html")
+        cached = self.curl(
+            "--etag-compare", "/dev/null", "-o", "/dev/null", "-w", "%{http_code}", f"{self.url}/page.html"
+        )
         self.assertEqual(cached.stdout, b"200")
 
     def test_folders_and_methods(self) -> None:

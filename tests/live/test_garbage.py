@@ -42,7 +42,9 @@ class UpstreamGarbageTests(LiveCase):
             self.assertEqual(len(origin.calls), before + 1, f"{row.name}: garbage is no reason to ask again")
             used = origin.calls[-1].connection
             self.assertEqual(self.status_of(front, "/good"), 200, row.name)
-            self.assertNotEqual(origin.calls[-1].connection, used, f"{row.name}: a connection that sent garbage was used again")
+            self.assertNotEqual(
+                origin.calls[-1].connection, used, f"{row.name}: a connection that sent garbage was used again"
+            )
         wanted = Counter(row.reason for row in rows.values() if row.status)
         records = front.await_records(len(rows) + sum(wanted.values()))
         got = Counter(record["flag"] for record in records if record["path"].encode() in rows and record["flag"])
@@ -67,7 +69,9 @@ class UpstreamGarbageTests(LiveCase):
 
         def script(call: Call) -> None:
             if call.target == b"/poison":
-                call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+                call.send(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+                )
             else:
                 call.ok(call.target)
 
@@ -83,7 +87,12 @@ class UpstreamGarbageTests(LiveCase):
     def test_late_bytes_on_an_idle_connection(self) -> None:
         """The same when the bytes come while the connection rests in the pool."""
         calls: list[Call] = []
-        origin = self.scripted(lambda call: (calls.append(call), call.ok())[1])
+
+        def script(call: Call) -> None:
+            calls.append(call)
+            call.ok()
+
+        origin = self.scripted(script)
         front = self.serve(Gateway(proxy(origin.port)))
         wire = self.wire(front)
         self.assertEqual(wire.ask("/one").body, b"ok")
@@ -126,7 +135,12 @@ class UpstreamGarbageTests(LiveCase):
     def test_random_answers(self) -> None:
         """200 answers of noise: 502 each, and the gateway lives."""
         noise = random.Random(7)
-        origin = self.scripted(lambda call: (call.send(noise.randbytes(noise.randint(1, 400))), call.close())[1])
+
+        def script(call: Call) -> None:
+            call.send(noise.randbytes(noise.randint(1, 400)))
+            call.close()
+
+        origin = self.scripted(script)
         front = self.serve(Gateway(proxy(origin.port)))
         wire = self.wire(front)
         for _ in range(200):

@@ -82,7 +82,9 @@ class AttemptTests(LiveCase):
         self.calls: list[Call] = []
 
         def script(call: Call) -> None:
-            length = next((int(line[15:]) for line in call.head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
+            length = next(
+                (int(line[15:]) for line in call.head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0
+            )
             call.body(length)
             self.calls.append(call)
             if b"/die" in call.target and len(self.calls) <= fail_first:
@@ -169,9 +171,7 @@ class AttemptTests(LiveCase):
     def test_connection_cap_and_queue(self) -> None:
         """One connection to the endpoint serves everybody in turn; who waits too long is told 503 with Retry-After."""
         origin = self.serve(PythonOrigin())
-        gateway = self.serve(
-            Gateway(proxy(origin.port(), upstream="pool: {max: 1, queue: 2, queue_timeout: 700ms}"))
-        )
+        gateway = self.serve(Gateway(proxy(origin.port(), upstream="pool: {max: 1, queue: 2, queue_timeout: 700ms}")))
         wires = [self.wire(gateway) for _ in range(4)]
         for wire in wires:
             wire.request("/slow?s=0.5")

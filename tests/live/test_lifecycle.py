@@ -181,7 +181,9 @@ class CapTests(LiveCase):
         for wire in wires:
             self.assertEqual(wire.ask("/").status, 200)
         self.assertTrue(self.wire(gateway).at_end())
-        wait_until(lambda: gateway.metric("edgegw_connections_rejected_total", reason="per_client") >= 1, "it was counted")
+        wait_until(
+            lambda: gateway.metric("edgegw_connections_rejected_total", reason="per_client") >= 1, "it was counted"
+        )
         wires.pop().close()
         wait_until(lambda: _served(gateway), "there is room again")
         trusting = self.serve(
@@ -409,9 +411,21 @@ class LoopTests(LiveCase):
         gateway = Gateway(proxy(more=RESPOND))
         self.addCleanup(gateway.stop)
         folder = gateway.folder
-        command = [TWISTD, f"--pidfile={folder}/pid", f"--logfile={folder}/log", "edgegw", "--config", str(gateway.config_path)]
+        command = [
+            TWISTD,
+            f"--pidfile={folder}/pid",
+            f"--logfile={folder}/log",
+            "edgegw",
+            "--config",
+            str(gateway.config_path),
+        ]
         done = subprocess.run(
-            command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=30, check=False
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            timeout=30,
+            check=False,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         pid = wait_until(lambda: _pid(folder / "pid"), "the pid file is there")

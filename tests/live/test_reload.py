@@ -11,6 +11,7 @@ from tests.live.case import LiveCase
 from tests.live.control import control, edgegw
 from tests.live.load import Load
 from tests.live.process import accepts, free_port, wait_until
+from tests.live.scripted import Call
 from tests.live.servers import Gateway, PythonOrigin, fetch, proxy
 
 ROUNDS = 50
@@ -83,7 +84,9 @@ class HundredReloadsTests(ReloadCase):
         self.assertFalse(verdict["ok"], name)
         problem = next(each for each in verdict["problems"] if each["severity"] == "error")
         shown = f"{name}: {problem}"
-        self.assertIn(said, f"{problem['message']} {problem['hint']}" + (problem["severity"] if not mark else ""), shown)
+        self.assertIn(
+            said, f"{problem['message']} {problem['hint']}" + (problem["severity"] if not mark else ""), shown
+        )
         if mark:
             at = text.index(mark)
             line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
@@ -229,7 +232,9 @@ class ListenerTests(ReloadCase):
         busy, idle = self.wire(gateway, "extra"), self.wire(gateway, "extra")
         self.assertEqual(idle.ask("/version").body, b"1")
         busy.request("/slow?s=1.5")
-        wait_until(lambda: gateway.metric("edgegw_requests_in_flight", route="all") == 1, "the slow request is in flight")
+        wait_until(
+            lambda: gateway.metric("edgegw_requests_in_flight", route="all") == 1, "the slow request is in flight"
+        )
         gateway.write(self.text(2))
         wait_until(lambda: not accepts(gateway.port("extra")), "the removed listener is closed")
         self.assertTrue(idle.at_end())
@@ -243,7 +248,9 @@ class ListenerTests(ReloadCase):
         gateway = self.serve(Gateway(self.text(0)))
         wire = self.wire(gateway)
         wire.request("/slow?s=1")
-        wait_until(lambda: gateway.metric("edgegw_requests_in_flight", route="all") == 1, "the slow request is in flight")
+        wait_until(
+            lambda: gateway.metric("edgegw_requests_in_flight", route="all") == 1, "the slow request is in flight"
+        )
         other = self.serve(PythonOrigin(args=["--label", "other"]))
         gateway.write(self.text(1).replace(f":{self.origin.port()}", f":{other.port()}"))
         wait_until(lambda: self.serves(gateway, 1), "the new configuration serves")
@@ -257,7 +264,12 @@ class ListenerTests(ReloadCase):
     def test_unchanged_upstream_keeps_its_connections(self) -> None:
         """An unrelated change does not touch the pool: the same upstream connection serves before and after."""
         calls: list[int] = []
-        origin = self.scripted(lambda call: (calls.append(call.connection), call.ok())[1])
+
+        def script(call: Call) -> None:
+            calls.append(call.connection)
+            call.ok()
+
+        origin = self.scripted(script)
         gateway = self.serve(Gateway(proxy(origin.port, more=VERSION.replace("VERSION", "0"))))
         wire = self.wire(gateway)
         self.assertEqual(wire.ask("/x").status, 200)

@@ -51,7 +51,12 @@ class TlsCase(LiveCase):
         return self.serve(
             Gateway(
                 CONFIG.format(
-                    shop=self.shop, blog=self.blog, wild=self.wild, client=client, endpoint=f'"{endpoint}"', upstream=upstream
+                    shop=self.shop,
+                    blog=self.blog,
+                    wild=self.wild,
+                    client=client,
+                    endpoint=f'"{endpoint}"',
+                    upstream=upstream,
                 )
             )
         )
@@ -65,11 +70,21 @@ class TlsCase(LiveCase):
 
     def s_client(self, gateway: Gateway, *arguments: str) -> str:
         """What `openssl s_client` says about a connection."""
-        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port()}", "-CAfile", str(self.ca), *arguments]
+        command = [
+            "openssl",
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{gateway.port()}",
+            "-CAfile",
+            str(self.ca),
+            *arguments,
+        ]
         done = subprocess.run(command, input=b"", capture_output=True, timeout=30, check=False)
         return (done.stdout + done.stderr).decode(errors="replace")
 
-    def https(self, gateway: Gateway, name: str, *arguments: str, path: str = "/echo") -> subprocess.CompletedProcess[bytes]:
+    def https(
+        self, gateway: Gateway, name: str, *arguments: str, path: str = "/echo"
+    ) -> subprocess.CompletedProcess[bytes]:
         """curl -v to a name at the gateway."""
         port = gateway.port()
         to = ["--resolve", f"{name}:{port}:127.0.0.1", "--cacert", str(self.ca)]
@@ -117,13 +132,21 @@ class ServerTests(TlsCase):
     def test_old_versions_and_suites_are_refused(self) -> None:
         """TLS 1.1 and static RSA are not spoken, 1.2 and 1.3 are; nobody renegotiates."""
         gateway = self.front()
-        for wish in (["-tls1_1"], ["-tls1_2", "-cipher", "AES128-SHA"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"]):
+        for wish in (
+            ["-tls1_1"],
+            ["-tls1_2", "-cipher", "AES128-SHA"],
+            ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
+        ):
             said = self.s_client(gateway, "-servername", SHOP, *wish, "-cipher" if wish == ["-tls1_1"] else "-no_ign_eof",
                                  *(["ALL:@SECLEVEL=0"] if wish == ["-tls1_1"] else []))  # fmt: skip
-            self.assertRegex(said, r"alert (protocol version|handshake failure|number (70|40))|no protocols available", wish)
+            self.assertRegex(
+                said, r"alert (protocol version|handshake failure|number (70|40))|no protocols available", wish
+            )
             self.assertIn("Cipher is (NONE)", said)
         for wish in (["-tls1_2"], ["-tls1_3"]):
-            self.assertRegex(self.s_client(gateway, "-servername", SHOP, *wish), r"New, TLSv1\.[23], Cipher is (TLS_|ECDHE)")
+            self.assertRegex(
+                self.s_client(gateway, "-servername", SHOP, *wish), r"New, TLSv1\.[23], Cipher is (TLS_|ECDHE)"
+            )
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port()}", "-servername", SHOP, "-tls1_2"]
         done = subprocess.run([*command], input=b"R\n", capture_output=True, timeout=30, check=False)
         self.assertRegex(done.stdout + done.stderr, rb"(?i)no renegotiation|alert|unexpected")
@@ -132,7 +155,12 @@ class ServerTests(TlsCase):
     def test_garbage_instead_of_a_handshake(self) -> None:
         """Plain HTTP, half a handshake and noise on the TLS port leave no traceback and disturb nobody."""
         gateway = self.front()
-        for data in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00" * 500, b"\x80\x2e\x01\x03\x01"):
+        for data in (
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01",
+            b"\x00" * 500,
+            b"\x80\x2e\x01\x03\x01",
+        ):
             wire = self.wire(gateway)
             wire.send(data)
             wire.close()
@@ -194,7 +222,9 @@ class ServerTests(TlsCase):
         """A file that became garbage is reported with its place in the configuration; the old certificate is served on."""
         gateway = self.front()
         self.blog.cert.write_text("no certificate")
-        wait_until(lambda: gateway.metric("edgegw_config_reloads_total", outcome="rejected") >= 1, "the reload was refused")
+        wait_until(
+            lambda: gateway.metric("edgegw_config_reloads_total", outcome="rejected") >= 1, "the reload was refused"
+        )
         self.assertRegex(gateway.log(), r"edgegw\.yaml:\d+:\d+: error: .*")
         self.assertEqual(self.https(gateway, BLOG).returncode, 0)
         self.assertEqual(gateway.metric("edgegw_config_last_reload_successful"), 0)
@@ -286,7 +316,9 @@ class UpstreamTlsTests(TlsCase):
         self.assertEqual(done.stdout, f"CN=gateway|inner.internal|{SHOP}".encode(), done.stderr)
         wire = self.wire(gateway, tls=self.context(), name=SHOP)
         self.assertEqual([wire.ask("/", host=SHOP).status for _ in range(20)], [200] * 20)
-        self.assertLessEqual(gateway.metric("edgegw_upstream_connections"), 2, "connections are kept, handshakes are dear")
+        self.assertLessEqual(
+            gateway.metric("edgegw_upstream_connections"), 2, "connections are kept, handshakes are dear"
+        )
 
     def test_wrong_name_and_unknown_authority(self) -> None:
         """502 `upstream_tls`, and the upstream sees no request."""

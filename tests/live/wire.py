@@ -1,9 +1,9 @@
 """A downstream peer that sends exactly the bytes it is told to and reads answers strictly: `Wire`.
 
-    with Wire(gateway.port()) as wire:
-        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = wire.read()                 # Answer(status=200, ...); raises Cut when the message is not complete
-        wire.at_end()                        # True when the gateway closed
+with Wire(gateway.port()) as wire:
+    wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = wire.read()                 # Answer(status=200, ...); raises Cut when the message is not complete
+    wire.at_end()                        # True when the gateway closed
 """
 
 import hashlib

@@ -295,6 +295,19 @@ class UploadTests(SynchronousTestCase):
         desk.says(b"0123456789" + request()).hears(OK)
         self.assertEqual(desk.ended, [])
 
+    def test_request_behind_a_thrown_away_upload_may_take_its_time(self) -> None:
+        desk = Desk(ok).says(post(10)).hears(OK)
+        desk.says(b"0123456789" + request()).waits(200)
+        self.assertEqual(desk.ended, [])
+        desk.replies(Response(200)).hears(OK).waits(75.2)
+        self.assertEqual(desk.ended, ["lose"])
+
+    def test_idle_begins_with_the_end_of_a_thrown_away_upload(self) -> None:
+        desk = Desk(ok).says(post(10)).hears(OK).says(b"0123456789").waits(74.8)
+        self.assertEqual(desk.ended, [])
+        desk.waits(0.4)
+        self.assertEqual(desk.ended, ["lose"])
+
     def test_unread_big_upload_ends_the_connection_lingering(self) -> None:
         desk = Desk(ok).says(post(DISCARD + 1)).hears(OK_CLOSE)
         self.assertEqual(desk.ended, ["half_close"])

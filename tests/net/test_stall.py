@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.net.loop import is_native
 from edgegw.net.stall import TAKEN, unsent
+from edgegw.net.tls import ServerTls
 from edgegw.testing.memory import MemoryTransport
 from tests.net.recorder import BIG, NativePairs, StockPairs
 from tests.net.tlspair import AnyClient, Pair, store
@@ -59,13 +61,18 @@ class NativeProgressTests(ProgressSuite, NativePairs):
 
 class UnsentTests(SynchronousTestCase):
     def test_of_what_is_under_tls(self) -> None:
-        from edgegw.net.tls import ServerTls
-
         pair = Pair(ServerTls(store()), AnyClient())
         inner = MemoryTransport(None)
         inner.stuck = 5
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        ours.send(b"abc")
+        inner.getHandle = lambda: ours  # type: ignore[attr-defined]
         pair.server_tls.transport = inner
-        self.assertEqual(unsent(pair.server_tls), (5, 0))
+        queued, in_kernel = unsent(pair.server_tls)
+        self.assertEqual(queued, 5)
+        self.assertGreater(in_kernel, 0)
 
     def test_of_a_transport_that_joins_its_writes(self) -> None:
         transport = SimpleNamespace(dataBuffer=b"abcdef", offset=2, _tempDataLen=10)

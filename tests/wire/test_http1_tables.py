@@ -61,9 +61,3 @@ class RowTests(SynchronousTestCase):
             codec = response_codec()
             codec.receive(row.data)
             self.assertEqual(codec.reusable, not row.status, row.name)
-
-    def test_every_reason_of_the_tables_is_explained_and_distinct(self) -> None:
-        for reason, text in REASONS.items():
-            self.assertRegex(reason, r"\A[a-z0-9_]+\Z")
-            self.assertTrue(text.endswith("."), reason)
-        self.assertEqual(len(set(REASONS.values())), len(REASONS))

@@ -1,0 +1,52 @@
+"""What ships, and what strangers bring. The texts for operators are in tests/golden/gateway/middleware.txt."""
+
+import unittest
+
+from edgegw.gateway.builtins import BALANCERS, MIDDLEWARE, Parts
+from edgegw.middleware.header_rules import HEADER_RULES
+from edgegw.upstream.settings import UpstreamDefaults
+from tests.gateway.foreign import POINTS, STAMP, point
+
+
+class PartsTests(unittest.TestCase):
+    def test_what_ships_has_a_name_each(self) -> None:
+        self.assertEqual(len({part.name for part in MIDDLEWARE}), len(MIDDLEWARE))
+
+    def test_every_balancer_that_can_be_said_is_there(self) -> None:
+        said = UpstreamDefaults.model_json_schema()["properties"]["balance"]["enum"]
+        self.assertEqual(sorted(said), sorted(BALANCERS))
+
+    def test_names(self) -> None:
+        names = Parts(POINTS).names
+        self.assertEqual(names, sorted(names))
+        self.assertLessEqual({"stamp", "headers", "gone"}, set(names))
+
+    def test_an_entry_point_is_loaded_when_it_is_named(self) -> None:
+        parts = Parts([point("stamp", "foreign:STAMP"), point("gone", "no_such_module:PART")])
+        self.assertIs(parts.middleware("stamp"), STAMP)
+        self.assertIs(parts.middleware("stamp"), STAMP)
+        self.assertRaises(ImportError, parts.middleware, "gone")
+        self.assertRaises(LookupError, parts.middleware, "other")
+
+    def test_the_names_of_what_ships_are_taken(self) -> None:
+        self.assertIs(Parts([point("headers", "foreign:STAMP")]).middleware("headers"), HEADER_RULES)
+
+    def test_found_twice_is_one(self) -> None:
+        """Installed, and in the working folder."""
+        self.assertIs(Parts([point("stamp", "foreign:STAMP")] * 2).middleware("stamp"), STAMP)
+
+    def test_two_of_one_name(self) -> None:
+        with self.assertRaisesRegex(TypeError, "both bring one of this name"):
+            Parts([point("stamp", "foreign:STAMP"), point("stamp", "foreign:OTHER")]).middleware("stamp")
+
+    def test_a_lookup_error_of_theirs_is_not_ours(self) -> None:
+        """Their KeyError on import must not read as `there is no such middleware`."""
+
+        class Point:
+            name, value, dist = "bad", "bad:PART", None
+
+            def load(self) -> None:
+                raise KeyError("HOME")
+
+        with self.assertRaisesRegex(ImportError, "KeyError"):
+            Parts([Point()]).middleware("bad")  # type: ignore[list-item]
