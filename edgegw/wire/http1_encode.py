@@ -24,6 +24,10 @@ _NAMES = 2048
 _LINES = 512
 
 _PHRASES: dict[int, bytes] = {int(status): status.phrase.encode("ascii") for status in HTTPStatus}
+# As RFC 9110 calls them; Python's names are older.
+_PHRASES.update(
+    {413: b"Content Too Large", 414: b"URI Too Long", 416: b"Range Not Satisfiable", 422: b"Unprocessable Content"}
+)
 _STATUS_LINES: dict[tuple[int, bytes], bytes] = {}
 """Status lines by (status, reason), as they were first needed; bounded."""
 

@@ -73,7 +73,7 @@ class MistakeTests(SynchronousTestCase):
         return problem.message, problem.hint or ""
 
     def test_what_does_not_compile(self) -> None:
-        for source in ("(", "[z-a]", "*a", "a{2,1}", "\\8", "(?P<1>a)", "a**"):
+        for source in ("(", "[z-a]", "*a", "a{2,1}", "\\8", "(?P<a b>c)", "a**"):
             message, hint = self.mistake(source)
             self.assertRegex(message, r"\Athe regex \".*\" does not compile: \S")
             self.assertNotIn("b'", message)

@@ -10,8 +10,6 @@ from edgegw.gateway.references import LATER
 from edgegw.gateway.settings import GatewaySettings
 from tests.gateway.test_settings import every_key
 
-DESIGN = Path("/work/shared/design/config.md")
-
 
 def problems(text: str) -> list[str]:
     try:

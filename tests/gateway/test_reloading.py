@@ -84,16 +84,16 @@ class _Reactor(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.called = threading.Event()
-        self.calls: list[Any] = []
+        self.given: list[Any] = []
 
     def callFromThread(self, function: Any, *args: Any) -> None:
-        self.calls.append((function, args))
+        self.given.append((function, args))
         self.called.set()
 
     def deliver(self) -> None:
         assert self.called.wait(5)
         self.called.clear()
-        calls, self.calls = self.calls, []
+        calls, self.given = self.given, []
         for function, args in calls:
             function(*args)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 
 class Call:
-    """One request that reached the origin. head: its bytes up to the empty line. connection: number of the connection it came on."""
+    """One request that reached the origin. head: its bytes up to the empty line. connection: the number of its connection."""
 
     def __init__(self, peer: socket.socket, head: bytes, rest: bytes, connection: int) -> None:
         self.peer = peer

@@ -8,17 +8,19 @@ from pathlib import Path
 from tests.live.case import LiveCase
 from tests.live.origin import pattern
 from tests.live.servers import Gateway, proxy
+from tests.live.wire import words
 
 SIZE = 3_000_000
 CONTENT = b"".join(pattern(SIZE))
 SECRET = b"treasure"
-TRAVERSALS = (
-    "/files/../secret.txt", "/files/%2e%2e/secret.txt", "/files/..%2fsecret.txt", "/files/..%5csecret.txt", "/files/....//secret.txt",
-    "/files/%2e%2e%2fsecret.txt", "/files/sub/../../secret.txt", "/files//../secret.txt", "/files/..;/secret.txt", "/files/%252e%252e/secret.txt",
-    "/files/%c0%ae%c0%ae/secret.txt", "/files/link", "/files/linkdir/secret.txt", "/files/./../secret.txt", "/files/..\\secret.txt",
-    "/files/sub/%2e%2e/%2e%2e/secret.txt", "/files/.%00./secret.txt", "/files/secret.txt%00.png", "/files/@/secret.txt", "/files/~/secret.txt",
-    "/../secret.txt", "/files", "/files/", "/files/.hidden", "//secret.txt", "/files///secret.txt", "/files/%2fsecret.txt",
-)  # fmt: skip
+TRAVERSALS = words(r"""
+    /files/../secret.txt /files/%2e%2e/secret.txt /files/..%2fsecret.txt /files/..%5csecret.txt /files/....//secret.txt
+    /files/%2e%2e%2fsecret.txt /files/sub/../../secret.txt /files//../secret.txt /files/..;/secret.txt
+    /files/%252e%252e/secret.txt /files/%c0%ae%c0%ae/secret.txt /files/link /files/linkdir/secret.txt /files/./../secret.txt
+    /files/..\secret.txt /files/sub/%2e%2e/%2e%2e/secret.txt /files/.%00./secret.txt /files/secret.txt%00.png
+    /files/@/secret.txt /files/~/secret.txt /../secret.txt /files /files/ /files/.hidden //secret.txt /files///secret.txt
+    /files/%2fsecret.txt
+""")
 
 
 class FilesTests(LiveCase):

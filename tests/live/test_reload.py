@@ -45,7 +45,7 @@ class HundredReloadsTests(ReloadCase):
         return [
             ("bad YAML", lambda text: text + "  - {match: /x, to: [origin\n", "", "error"),
             ("unknown key", lambda text: text.replace("name: all", "nam: all"), "nam: all", 'did you mean "name"'),
-            ("undefined upstream", lambda text: text.replace("to: origin", "to: orgin"), "orgin", 'upstream "orgin" is not defined'),
+            ("undefined upstream", lambda text: text.replace("to: origin", "to: orgin"), "orgin", 'upstream "orgin" is not'),
             (
                 "bad certificate path",
                 lambda text: text.replace("listen:\n", "listen:\n  - {port: 1, tls: {cert: no.pem, key: no.key}}\n"),

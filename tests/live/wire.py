@@ -235,3 +235,8 @@ class Wire:
 def _pairs(lines: list[str]) -> list[tuple[str, str]]:
     parts = (line.partition(":") for line in lines)
     return [(name, value.strip()) for name, _, value in parts]
+
+
+def words(text: str) -> list[str]:
+    """The words of a text: tables of inputs without a line for each."""
+    return text.split()

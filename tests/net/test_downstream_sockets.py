@@ -287,13 +287,10 @@ class StockTlsTests(Suite, TestCase):
     secure = True
 
 
-class NativeTests(Suite, TestCase):
-    native = True
-    if not is_native(reactor):
-        skip = "this reactor has no asyncio loop; run trial with --reactor uvloop"
+if is_native(reactor):
 
+    class NativeTests(Suite, TestCase):
+        native = True
 
-class NativeTlsTests(Suite, TestCase):
-    native = secure = True
-    if not is_native(reactor):
-        skip = "this reactor has no asyncio loop; run trial with --reactor uvloop"
+    class NativeTlsTests(Suite, TestCase):
+        native = secure = True

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from edgegw.net.tls import (
@@ -132,26 +128,3 @@ class SocketTests(TestCase):
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
         await endpoint.connect(wrap_client(Factory.forProtocol(Client), tls, "two.apps.example.com", reactor))
         self.assertEqual(await got.addTimeout(5, reactor), b"hello")
-
-    async def test_openssl_s_client(self) -> None:
-        openssl = shutil.which("openssl")
-        if openssl is None:
-            self.skipTest("no openssl command")
-        port = await self.listen(store())
-        for options, expected in (
-            (["-servername", "shop.example.com"], "Verification: OK"),
-            (["-tls1_2", "-servername", "shop.example.com"], "no renegotiation"),
-            (["-servername", "nobody.example.com"], "unrecognized name"),
-            (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], "alert protocol version"),
-            (["-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0"], "handshake failure"),
-            (["-alpn", "h2"], "no application protocol"),
-        ):
-            ca = Path(self.mktemp())
-            ca.write_bytes(AUTHORITY.cert_pem)
-            command = [openssl, "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(ca), *options]
-            run = await deferToThread(
-                subprocess.run, command, input=b"R\n", capture_output=True, timeout=20, check=False
-            )
-            said = (run.stdout + run.stderr).decode()
-            self.assertIn(expected, said, options)
-        self.assertEqual(self.flushLoggedErrors(), [])

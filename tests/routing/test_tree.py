@@ -1,4 +1,4 @@
-"""Precedence, 404 and 405, HEAD, conflicts, bounds; and the tree against a reference that knows nothing of trees."""
+"""Precedence, 404 and 405, HEAD, bounds; and the tree against a reference that knows nothing of trees."""
 
 import re
 from itertools import permutations
@@ -153,58 +153,6 @@ class Methods(SynchronousTestCase):
     def test_options_is_an_ordinary_method(self) -> None:
         self.assertEqual(found(Tree([entry("GET /a")]), "OPTIONS", "/a"), ("GET", "HEAD"))
         self.assertEqual(found(Tree([entry("OPTIONS /a", 1), entry("/a", 2)]), "OPTIONS", "/a"), 1)
-
-
-class Conflicts(SynchronousTestCase):
-    # two matches, whether they can never be told apart
-    PAIRS = [
-        ("/a", "/a", True),
-        ("/a", "/a/", False),
-        ("/a", "/A", False),
-        ("/{x}", "/{y}", True),
-        ("/{x:int}", "/{y:int}", True),
-        ("/{x:int}", "/{x:[0-9]+}", False),
-        ("/{x}", "/*", False),
-        ("/a/**", "/a", False),
-        ("A.example/a", "a.example:80/a", True),
-        ("*.example/a", "{t}.example/a", True),
-        ("*.example/a", "**.example/a", False),
-        ("GET /a", "GET /a", True),
-        ("GET /a", "/a", False),
-        ("GET /a", "POST /a", False),
-        ("GET|POST /a", "POST|PUT /a", True),
-        ("GET /a", "HEAD /a", False),
-        ("/%61", "/a", True),
-    ]
-
-    def reported(self, *entries: Entry) -> list[str]:
-        problems = Problems()
-        Tree.build(entries, problems, lambda loc: f"shop.yaml:{loc[-1:]}")
-        return [f"{problem.loc} {problem.message}" for problem in problems]
-
-    def test_pairs_both_ways(self) -> None:
-        for one, two, same in self.PAIRS:
-            for pair in permutations((one, two)):
-                with self.subTest(pair=pair):
-                    self.assertEqual(bool(self.reported(*map(entry, pair))), same)
-
-    def test_names_both_places(self) -> None:
-        pair = [Entry(entry("GET|PUT /a").match, loc=("routes", 3)), Entry(entry("GET /a").match, loc=("routes", 7))]
-        (text,) = self.reported(*pair)
-        self.assertEqual(
-            text, '(\'routes\', 7) route "GET /a" can never be told apart from "GET|PUT /a" at shop.yaml:(3,) for GET'
-        )
-
-    def test_predicates_and_priority_tell_apart(self) -> None:
-        one = {"header": {"X-A": "1"}, "query": {"q": {"regex": "a+"}}}
-        same = {"query": {"q": {"regex": "a+"}}, "header": {"x-a": "1"}}
-        self.assertTrue(self.reported(entry("/a", 1, 0, one), entry("/a", 2, 0, same)))
-        self.assertFalse(self.reported(entry("/a", 1, 0, one), entry("/a", 2, 1, same)))
-        self.assertFalse(self.reported(entry("/a", 1, 0, one), entry("/a", 2)))
-        self.assertFalse(self.reported(entry("/a", 1, 0, one), entry("/a", 2, 0, {"header": {"X-A": "2"}})))
-
-    def test_one_problem_for_each_later_one(self) -> None:
-        self.assertEqual(len(self.reported(*[entry("/a")] * 4)), 3)
 
 
 class Bounds(SynchronousTestCase):

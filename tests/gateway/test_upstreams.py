@@ -1,0 +1,134 @@
+"""Clusters from settings: what a reload takes over, and what it closes."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.config.problems import Problems
+from edgegw.config.source import loads
+from edgegw.gateway.builtins import BALANCERS
+from edgegw.gateway.loading import accept
+from edgegw.gateway.upstreams import Upstreams, files_digest, retire
+from edgegw.net.resolver import Resolver
+from edgegw.runtime.wheel import Wheel
+from edgegw.upstream.cluster import Cluster
+from tests.certs import Authority
+
+Clusters = dict[str, Cluster]
+
+
+class UpstreamsCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="edgegw-up-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        Authority("one").write(self.folder)
+        clock = Clock()
+        self.upstreams = Upstreams(clock, Wheel(clock), Resolver(clock, lambda name: None), BALANCERS)  # type: ignore[arg-type, return-value]
+
+    def build(self, text: str, old: Clusters | None = None, more: str = "") -> Clusters:
+        document = loads(f"edgegw: 1\nlisten: [80]\nupstreams: {{{text}}}\n{more}", environ={})
+        problems = Problems()
+        made = self.upstreams.build(accept(document, self.folder).settings, old or {}, self.folder, problems)
+        self.assertEqual(list(problems), [])
+        return made
+
+    def one(self, endpoints: str, old: Clusters | None = None, more: str = "") -> Clusters:
+        return self.build(f"u: {{endpoints: [{endpoints}]{more}}}", old)
+
+
+class TakeOverTests(UpstreamsCase):
+    def test_the_same_is_the_same(self) -> None:
+        old = self.one('"http://a", "http://b"')
+        self.assertIs(self.one('"http://a", "http://b"', old)["u"], old["u"])
+
+    def test_another_of_the_same_name_is_another(self) -> None:
+        old = self.one('"http://a"')
+        new = self.one('"http://b"', old)
+        self.assertIsNot(new["u"].endpoints[0].pool, old["u"].endpoints[0].pool)
+
+    def test_endpoints_that_stay_are_the_same_objects(self) -> None:
+        old = self.one('"http://a", "http://b", "http://c"')
+        new = self.one('"http://c", "http://d", "http://a"', old)
+        a, _, c = old["u"].endpoints
+        self.assertEqual([new["u"].endpoints[0], new["u"].endpoints[2]], [c, a])
+
+    def test_what_pools_do_not_depend_on_keeps_them(self) -> None:
+        old = self.one('"http://a"')
+        for more in (", host: upstream", ", timeouts: {head: 1s}", ", balance: round_robin"):
+            new = self.one('"http://a"', old, more)
+            self.assertIsNot(new["u"], old["u"])
+            self.assertIs(new["u"].endpoints[0], old["u"].endpoints[0], more)
+
+    def test_what_they_depend_on_makes_new_ones(self) -> None:
+        old = self.one('"http://a"')
+        for more in (", pool: {max: 2}", ", timeouts: {connect: 1s}", ", tls: {ca: ca.pem}"):
+            self.assertIsNot(self.one('"http://a"', old, more)["u"].endpoints[0].pool, old["u"].endpoints[0].pool, more)
+
+    def test_weights_alone_keep_the_pool(self) -> None:
+        old = self.one('{url: "http://a", weight: 2}, "http://b"')
+        new = self.one('{url: "http://a", weight: 5}, "http://b"', old)
+        before, after = old["u"].endpoints[0], new["u"].endpoints[0]
+        self.assertEqual((before.weight, after.weight), (2, 5), "the old snapshot still goes by the old weight")
+        self.assertIs(after.pool, before.pool)
+        self.assertIs(new["u"].endpoints[1], old["u"].endpoints[1])
+        retire(old, new)
+        self.assertFalse(after.pool._closed)
+
+    def test_the_same_url_twice(self) -> None:
+        """Two endpoints stay two."""
+        old = self.one('"http://a", "http://a"')
+        new = self.one('"http://a", "http://a", "http://b"', old)
+        self.assertEqual(new["u"].endpoints[:2], old["u"].endpoints)
+        self.assertEqual(len({id(each) for each in new["u"].endpoints}), 3)
+        weighed = self.one('"http://a", {url: "http://a", weight: 3}', old)
+        pools = [each.pool for each in weighed["u"].endpoints]
+        self.assertEqual(pools, [each.pool for each in old["u"].endpoints])
+        swapped = self.one('{url: "http://a", weight: 3}, "http://a"', weighed)
+        self.assertEqual([each.weight for each in swapped["u"].endpoints], [3, 1])
+        self.assertEqual({id(each) for each in swapped["u"].endpoints}, {id(each) for each in weighed["u"].endpoints})
+
+    def test_the_first_https_endpoint_gets_tls(self) -> None:
+        """Ways to connect that never needed TLS do not know how to."""
+        old = self.one('"http://a"')
+        new = self.one('"http://a", "https://b"', old)
+        self.assertIsNone(old["u"].connector._tls)
+        self.assertIsNotNone(new["u"].connector._tls)
+
+    def test_files_that_change(self) -> None:
+        text = 'u: {endpoints: ["https://a"], tls: {ca: ca.pem}}'
+        old = self.build(text)
+        self.assertIs(self.build(text, old)["u"], old["u"])
+        Authority("two").write(self.folder)
+        new = self.build(text, old)
+        self.assertIsNot(new["u"].endpoints[0].pool, old["u"].endpoints[0].pool)
+
+    def test_defaults_count(self) -> None:
+        old = self.build('u: {endpoints: ["http://a"]}')
+        same = self.build('u: {endpoints: ["http://a"]}', old, "defaults: {upstream: {pool: {max: 256}}}\n")
+        self.assertIs(same["u"].endpoints[0], old["u"].endpoints[0])
+        new = self.build('u: {endpoints: ["http://a"]}', old, "defaults: {upstream: {pool: {max: 2}}}\n")
+        self.assertIsNot(new["u"].endpoints[0].pool, old["u"].endpoints[0].pool)
+
+
+class RetireTests(UpstreamsCase):
+    def test_only_what_nobody_holds_is_closed(self) -> None:
+        old = self.build('u: {endpoints: ["http://a", "http://b"]}, v: {endpoints: ["http://c"]}')
+        new = self.build('u: {endpoints: ["http://a"]}', old)
+        retire(old, new)
+        closed = [each.pool._closed for cluster in old.values() for each in cluster.endpoints]
+        self.assertEqual(closed, [False, True, True])
+
+
+class DigestTests(UpstreamsCase):
+    def test_contents_and_absence(self) -> None:
+        one, two = self.folder / "one", self.folder / "two"
+        missing = files_digest([one, two])
+        one.write_bytes(b"ab")
+        two.write_bytes(b"c")
+        first = files_digest([one, two])
+        one.write_bytes(b"a")
+        two.write_bytes(b"bc")
+        self.assertEqual(len({missing, first, files_digest([one, two]), files_digest([two, one])}), 4)
