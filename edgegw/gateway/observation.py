@@ -70,6 +70,7 @@ class Observation:
         self._settings: ObserveSettings | None = None
         self._access_log: AccessLog | None = None
         self._encode = encoder_of(settings.access_log)
+        self._leaving: dict[Deferred[None], None] = {}
         self._port: Listening | None = None
         self._next: _Prepared | None = None
         self._exposition = Exposition(registry, reactor.seconds, in_threads(reactor))
@@ -146,7 +147,7 @@ class Observation:
             if self._access_log is not None:
                 self._access_log.startService()
             if before is not None:
-                before.stopService()
+                self._leave(before)
         if prepared.swaps_site:
             before_port, self._port = self._port, prepared.port
             if before_port is not None:
@@ -154,6 +155,12 @@ class Observation:
             if prepared.port is not None:
                 prepared.port.resume_accepting()
         self._log.configure(prepared.settings.log)
+
+    def _leave(self, log: AccessLog) -> None:
+        """What was recorded before the swap is still written, also if the process ends soon."""
+        leaving = log.stopService()
+        self._leaving[leaving] = None
+        leaving.addCallback(lambda _: self._leaving.pop(leaving))
 
     def retain(self, snapshot: Snapshot, listeners: Collection[str]) -> None:
         """Forget the metrics of what neither serves nor drains; building a configuration names things that may never do."""
@@ -204,8 +211,8 @@ class Observation:
         if self._port is not None:
             ending.append(self._port.stop())
         if self._access_log is not None:
-            ending.append(self._access_log.stopService())
-        return DeferredList(ending, consumeErrors=True)
+            self._leave(self._access_log)
+        return DeferredList([*ending, *self._leaving], consumeErrors=True)
 
 
 class _Prepared:

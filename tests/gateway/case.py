@@ -11,7 +11,7 @@ from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol, wrapClientTLS
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -112,6 +112,25 @@ class GatewayCase(TestCase):
         # The watch would see what tests write; those that are about it start it again.
         service._watch.stop()
         return service
+
+    def origin(self, gate: "Deferred[None]", answer: bytes = b"origin") -> int:
+        """The port of a server that answers when the gate fires; `self.asked_origin` fires with the first request."""
+        asked = self.asked_origin = Deferred[None]()
+
+        class Origin(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                if not asked.called:
+                    asked.callback(None)
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer)
+                gate.addCallback(lambda _: self.transport.write(head + answer))
+
+        port = reactor.listenTCP(0, Factory.forProtocol(Origin), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
+
+    def proxy(self, port: int) -> str:
+        """Routes and upstream that lead there."""
+        return f'routes: [{{match: "/**", to: a}}]\nupstreams: {{a: {{endpoints: ["http://127.0.0.1:{port}"]}}}}\n'
 
     def registry(self, service: GatewayService) -> Registry:
         return service.observation._registry

@@ -239,38 +239,14 @@ class ReloadTests(ReloadCase):
 
     async def test_an_exchange_in_flight_keeps_its_snapshot(self) -> None:
         gate: Deferred[None] = Deferred()
-        origin = await self.origin(gate)
-        up = f'upstreams: {{a: {{endpoints: ["http://127.0.0.1:{origin}"]}}}}\n'
-        service = self.start(self.config(up, routes='routes: [{match: "/**", to: a}]\n'))
+        service = self.start(self.config(routes=self.proxy(self.origin(gate))))
         client = await self.connect()
         asked = client.ask()
-        await self.until(lambda: self.origin_asked)
+        await self.asked_origin
         await self.accepted(service, self.config())
         gate.callback(None)
         self.assertEqual(await asked, (200, b"origin"))
         self.assertEqual(await client.ask(), (200, b"hello"), "the same connection, the new routes")
-
-    async def origin(self, gate: "Deferred[None]") -> int:
-        from twisted.internet.protocol import Factory, Protocol
-
-        case = self
-        case.origin_asked = False
-
-        class Origin(Protocol):
-            def dataReceived(self, data: bytes) -> None:
-                case.origin_asked = True
-                gate.addCallback(lambda _: self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\norigin"))
-
-        port = reactor.listenTCP(0, Factory.forProtocol(Origin), interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        return int(port.getHost().port)
-
-    async def until(self, condition: Any) -> None:
-        for _ in range(500):
-            if condition():
-                return
-            await deferLater(reactor, 0.01)
-        self.fail("it never came to that")
 
     async def test_state_takes_a_restart(self) -> None:
         """It is said as long as it is so, and the folder that holds is named."""

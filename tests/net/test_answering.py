@@ -65,6 +65,14 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(desk.outcomes[0].bytes_out, 3)
         self.assertEqual(desk.ended, [])
 
+    def test_complete_answer_brings_its_trailers(self) -> None:
+        """The whole of a chunked answer is there before its head leaves, as when an origin sends it in one segment."""
+        body = Body()
+        body.write(b"abc")
+        body.end(((b"x-sum", b"X-Sum", b"6"),))
+        desk = Desk(lambda _: Response(200, body=body)).says(request())
+        desk.hears(answer("200 OK", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\nX-Sum: 6\r\n\r\n"))
+
     def test_streams_a_known_length(self) -> None:
         desk, body, _ = streaming(6)
         body.write(b"abc")

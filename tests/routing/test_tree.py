@@ -155,6 +155,14 @@ class Methods(SynchronousTestCase):
         self.assertEqual(found(Tree([entry("OPTIONS /a", 1), entry("/a", 2)]), "OPTIONS", "/a"), 1)
 
 
+class Building(SynchronousTestCase):
+    def test_conflicts_are_reported(self) -> None:
+        """Which pairs conflict is in test_entries."""
+        problems = Problems()
+        Tree.build([entry("/a"), entry("/b"), entry("/a")], problems)
+        self.assertEqual(["never be told apart" in problem.message for problem in problems], [True])
+
+
 class Bounds(SynchronousTestCase):
     def test_many_deep_wildcards_and_a_long_path(self) -> None:
         """2,000 segments against patterns that a naive search tries 10^9 ways."""

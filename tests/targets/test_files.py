@@ -5,15 +5,13 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
 from edgegw.errors import GatewayError
 from edgegw.exchange.model import Exchange, Outcome, Response
-from edgegw.targets import filebody
 from edgegw.targets.files import Files, FilesSettings, content_type
 from edgegw.targets.folder import Folder
 from edgegw.targets.threads import threads_of
@@ -347,43 +345,6 @@ class Streaming(Case):
         self.assertFalse(sink.ended)
         self.assertEqual(sink.error.reason if sink.error else None, "file_failed")
         self.assertEqual(descriptors(), self.before)
-
-
-class InThreads(TestCase):
-    """Reads that would wait, with the real reactor."""
-
-    def body(self, size: int) -> tuple[filebody.FileBody, bytes]:
-        self.patch(filebody, "read_cached", lambda *_: None)
-        path = Path(self.mktemp())
-        data = os.urandom(size)
-        path.write_bytes(data)
-        descriptor = os.open(path, os.O_RDONLY)
-        return filebody.FileBody(descriptor, [filebody.Span(0, size)], reactor, threads_of(reactor)), data  # type: ignore[arg-type]
-
-    def test_whole_file(self) -> Deferred[None]:
-        source, data = self.body(300_000)
-        done: Deferred[None] = Deferred()
-
-        class Sink(Gathered):
-            def end(self, trailers: Any) -> None:
-                done.callback(None)
-
-        sink = Sink()
-        source.body.attach(sink)
-        return done.addCallback(lambda _: self.assertEqual(sink.data, data))
-
-    def test_descriptor_outlives_the_read_that_uses_it(self) -> None:
-        source, _ = self.body(300_000)
-        descriptor = source._descriptor
-        clock = Clock()
-        finish: Deferred[bytes] = Deferred()
-        source._clock, source._threads = clock, lambda *_: finish  # type: ignore[assignment,return-value,misc]
-        source.body.attach(Gathered())
-        clock.advance(0)
-        source.body.cancel()
-        os.fstat(descriptor)
-        finish.callback(b"x")
-        self.assertRaises(OSError, os.fstat, descriptor)
 
 
 class Mistakes(SynchronousTestCase):
