@@ -121,6 +121,30 @@ class PaperTests(SynchronousTestCase):
             named = set(re.findall(r"`?\bmake ([a-z-]+)`", (ROOT / name).read_text()))
             self.assertEqual(named - targets, set(), name)
 
+    def test_everything_that_is_run_by_name(self) -> None:
+        """What people and CI type: targets that do what they are called, environments of tox, folders of documents."""
+        makefile = (ROOT / "Makefile").read_text()
+        recipes = dict(re.findall(r"^([a-z-]+):[^\n]*\n((?:\t[^\n]*\n)*)", makefile, re.MULTILINE))
+        for target, run in (
+            ("run", "examples/demo/run.py"),
+            ("test", "twisted.trial"),
+            ("live", "tests.live.install"),
+            ("bench", "-m benchmarks"),
+            ("lint", "ruff check"),
+            ("types", "mypy"),
+            ("contracts", "lint-imports"),
+            ("docs", "scripts/check_docs.py"),
+        ):
+            self.assertIn(run, recipes[target], target)
+        tox = re.search(r"^envlist = (.+)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+        assert tox is not None
+        self.assertEqual(tox[1].split(", "), ["py311", "py312", "py313", "lint", "types", "contracts", "docs"])
+        for folder in ("tutorials", "how-to", "reference", "explanation", "adr"):
+            self.assertTrue(list((ROOT / "docs" / folder).glob("*.md")), folder)
+        for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG"):
+            self.assertTrue((ROOT / f"{name}.md").exists(), name)
+        self.assertIn("MIT License", (ROOT / "LICENSE").read_text())
+
     def test_readme_promises(self) -> None:
         """The two commands that a newcomer types are in README."""
         text = (ROOT / "README.md").read_text()

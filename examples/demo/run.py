@@ -41,12 +41,14 @@ def ended(processes: dict[str, subprocess.Popen[bytes]]) -> str:
 def stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
     """End the gateway first, so that it finishes what it is doing, then the origin."""
     for process in reversed(processes.values()):
-        if process.poll() is None:
-            process.terminate()
+        while process.poll() is None:
             try:
+                process.terminate()
                 process.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+            except KeyboardInterrupt:
+                continue  # Ctrl-C again: a second signal ends the gateway at once.
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import EMPTY, HIGH_WATER, Body
+from edgegw.net import consumer
 from edgegw.testing.exchanges import Gathered, drain
 
 FAULT = GatewayError(502, "upstream_aborted")
@@ -157,6 +158,10 @@ class SourceTests(SynchronousTestCase):
         sink = drain(self.body)
         self.assertEqual(self.source.calls, ["pause", "start", "resume"])
         self.assertEqual(len(sink.data), HIGH_WATER + 13)
+
+    def test_the_mark_is_64_kib(self) -> None:
+        """What a slow reader costs each way (design/data-path.md); the transports have the same."""
+        self.assertEqual((HIGH_WATER, consumer.HIGH_WATER), (65536, 65536))
 
     def test_two_reasons_to_pause(self) -> None:
         self.body.write(bytes(HIGH_WATER))

@@ -1,5 +1,6 @@
 """Logs, metrics and probes over reloads."""
 
+import gc
 import json
 import os
 import socket
@@ -7,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger, LogLevel
 
+from edgegw.gateway import observation
 from edgegw.gateway.service import GatewayService
 from edgegw.gateway.starting import compose
+from edgegw.observe.metrics import Registry
 from tests.gateway.case import GatewayCase
 from tests.live.process import free_port
 
 
 class ObservationCase(GatewayCase):
     def observing(self, observe: str, more: str = "", routes: str = "") -> str:
-        return self.config(more, routes=routes, quiet=f"observe: {{{observe}}}\nshutdown: {{lame_duck: 0s, grace: 1s}}\n")
+        return self.config(
+            more, routes=routes, quiet=f"observe: {{{observe}}}\nshutdown: {{lame_duck: 0s, grace: 1s}}\n"
+        )
 
     async def reload(self, service: GatewayService, observe: str, **more: Any) -> None:
         self.write(self.observing(observe, **more))
@@ -109,7 +114,9 @@ class SiteTests(ObservationCase):
         await self.assertFailure(ensureDeferred(self.connect(free)), Exception)
 
     async def test_labels_of_what_is_gone_are_forgotten(self) -> None:
-        service = self.start(self.observing(self.at(self.site), routes=self.proxy(9).replace("a:", "old:").replace("to: a", "to: old")))
+        service = self.start(
+            self.observing(self.at(self.site), routes=self.proxy(9).replace("a:", "old:").replace("to: a", "to: old"))
+        )
         queue = self.registry(service).upstream_queue
         self.assertEqual([key for key, _ in queue], [("old",)])
         await self.reload(service, self.at(self.site))
@@ -193,7 +200,9 @@ class LogTests(ObservationCase):
         log = Logger("test", observer=service.observation.log_observer)
         log.info("one")
         settings = loaded.settings.observe
-        louder = settings.model_copy(update={"log": settings.log.model_copy(update={"level": "info", "format": "json"})})
+        louder = settings.model_copy(
+            update={"log": settings.log.model_copy(update={"level": "info", "format": "json"})}
+        )
         service.observation.prepare(louder, self.folder, Problems())
         log.info("two")
         service.observation.swap()
@@ -205,3 +214,49 @@ class LogTests(ObservationCase):
             [json.loads(line)["message"] for line in (self.folder / "old.log").read_text().splitlines()], ["three"]
         )
         self.assertEqual(json.loads((self.folder / "gw.log").read_text())["message"], "four")
+
+
+class FiguresTests(ObservationCase):
+    """What a gateway measures of itself: somebody has to start the clocks and ask the pools."""
+
+    async def test_loop_lag_and_collections(self) -> None:
+        self.patch(observation, "LAG_EVERY_S", 0.01)
+        service = self.start()
+        registry = self.registry(service)
+        await self.until(lambda: registry.loop_lag.only.count)
+        before = registry.gc_pause.child(generation="2").count
+        gc.collect()
+        self.assertEqual(registry.gc_pause.child(generation="2").count, before + 1)
+        await service.stopService()
+        gc.collect()
+        self.assertEqual(registry.gc_pause.child(generation="2").count, before + 1, "it listens no more")
+
+    async def test_process(self) -> None:
+        registry = self.registry(self.start())
+        registry.process_memory.only.set(0)
+        self.look(registry)
+        self.assertGreater(registry.process_memory.only.value, 5_000_000)
+
+    async def test_pools(self) -> None:
+        """Leased, waiting and idle, as they are when somebody looks."""
+        gate: Deferred[None] = Deferred()
+        routes = self.proxy(self.origin(gate)).replace("{endpoints", "{pool: {max: 1}, endpoints")
+        service = self.start(self.config(routes=routes))
+        clients = [await self.connect() for _ in range(2)]
+        asked = [client.ask() for client in clients]
+        registry = self.registry(service)
+        upstream = registry.upstream("a")
+
+        def counts() -> tuple[float, float, float]:
+            self.look(registry)
+            return upstream.leased.value, upstream.queue.value, upstream.idle.value
+
+        await self.until(lambda: counts() == (1, 1, 0))
+        gate.callback(None)
+        for each in asked:
+            self.assertEqual(await each, (200, b"origin"))
+        self.assertEqual(counts(), (0, 0, 1))
+
+    def look(self, registry: Registry) -> None:
+        for refresh in registry.refresh:
+            refresh()

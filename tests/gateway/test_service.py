@@ -438,12 +438,13 @@ class StopTests(GatewayCase):
 
     async def test_the_grace_is_an_end(self) -> None:
         """What does not finish is cut."""
-        service = self.start(self.config(quiet="observe: {access_log: off}\nshutdown: {lame_duck: 0s, grace: 50ms}\n"))
+        quiet = "observe: {access_log: off}\nshutdown: {lame_duck: 0s, grace: 50ms}\n"
+        service = self.start(self.config(quiet=quiet, routes=self.proxy(self.origin(Deferred()))))
         client = await self.connect()
-        client.transport.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
-        await deferLater(reactor, 0.05)
+        asked = client.ask()
+        await self.asked_origin
         await service.drain_and_stop()
-        await client.gone
+        await self.assertFailure(asked, Exception)
         self.assertEqual(self.ended, [True])
 
     async def test_connections_that_will_not_go_do_not_keep_the_process(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.live.case import LiveCase
-from tests.live.process import Server, accepts
+from tests.live.process import Server, accepts, wait_until
 from tests.live.servers import ROOT, fetch
 
 PORTS = {"origin": 9000, "web": 8080, "observe": 9902}
@@ -43,6 +43,16 @@ class DemoTests(LiveCase):
         demo.signal(signal.SIGINT)
         self.assertEqual(demo.wait_exit(60), 0)
         self.assertEqual([name for name, port in PORTS.items() if accepts(port)], [])
+
+    def test_interrupted_twice(self) -> None:
+        """Who will not wait for the lame duck presses Ctrl-C again: everything ends at once, without a traceback."""
+        demo = self.serve(Demo())
+        demo.signal(signal.SIGINT)
+        wait_until(lambda: fetch(demo.port("observe"), "/readyz")[0] == 503, "it drains")
+        demo.signal(signal.SIGINT)
+        self.assertEqual(demo.wait_exit(4), 0)
+        self.assertEqual([name for name, port in PORTS.items() if accepts(port)], [])
+        self.assertNotIn("Traceback", demo.log())
 
     def test_port_in_use(self) -> None:
         """A second demo says which port is taken, and leaves the first one alone."""

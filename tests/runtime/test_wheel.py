@@ -252,6 +252,10 @@ class StartTests(SynchronousTestCase):
 
 
 class PunctualityTests(SynchronousTestCase):
+    def test_a_tick_is_100_ms(self) -> None:
+        """Coarse enough to be cheap, fine enough for a connect timeout of seconds (design/data-path.md)."""
+        self.assertEqual(TICK_S, 0.1)
+
     @settings(max_examples=150, deadline=None)
     @given(
         st.integers(0, 200),

@@ -71,9 +71,11 @@ class FindingTests(Case):
     def test_what_is_not(self) -> None:
         before = self.descriptors()
         for path in (
-            "none", "none/", "a.txt/", "a.txt/b", "A.TXT", "bare/", "docs//b.txt", "/a.txt", "//", ".hidden", ".git/config", ".git", "%2egit/config",
+            "none", "none/", "a.txt/", "a.txt/b", "A.TXT", "bare/", "docs//b.txt", "/a.txt", "//", ".hidden", ".git/config", ".git",
+            "%2egit/config",
             "docs/.well-known/x", ".well-known.txt", "%2ewell-known/x", ".well-known/.hidden", "..", "../outside", "%2e%2e/outside",
-            "docs/../a.txt", "./a.txt", "docs%2fb.txt", "docs%5cb.txt", "docs\\b.txt", "a.txt%00", "a.txt%0a", "a.txt%7f", "fifo", "fifo/",
+            "docs/../a.txt", "./a.txt", "docs%2fb.txt", "docs%5cb.txt", "docs\\b.txt", "a.txt%00", "a.txt%0a", "a.txt%7f", "fifo",
+            "fifo/",
             "out", "twin/d", "twin", "twin/", "up", "up/", "up/outside", "loop", "loop/", "a" * (MAX_NAME + 1), "a/" * 3000, "%ff",
         ):  # fmt: skip
             self.assertIsNone(self.read(path), path)
