@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 from edgegw.cli import main
-from edgegw.cli.table import VERBS
-from tests.certs import Authority
-from tests.cli.case import CliCase, Terminal
+from tests.cli.case import CliCase
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD = "edgegw: 1\nlisten: [8080]\n"
@@ -28,12 +26,6 @@ class MainTests(CliCase):
         self.assertEqual(self.run_edgegw("--version").out, "edgegw 0.1.0\n")
         found = json.loads(self.run_edgegw("version --json").out)
         self.assertEqual((found["edgegw"], "twisted" in found), ("0.1.0", True))
-
-    def test_every_verb_has_help_and_takes_no_nonsense(self) -> None:
-        for name in VERBS:
-            with self.subTest(verb=name):
-                self.assertEqual(self.run_edgegw(f"{name} --help").status, 0)
-                self.assertEqual(self.run_edgegw(f"{name} --frobnicate x y z").status, 2)
 
     def test_exit_status(self) -> None:
         Path("good.yaml").write_text(GOOD)
@@ -102,13 +94,6 @@ class MainTests(CliCase):
             done = self.run_edgegw(line, {"SECRET": "hunter2-hunter2"})
             self.assertEqual((done.status, done.out.count("hunter2")), (0, 0), line)
 
-    def test_show_marks_defaults(self) -> None:
-        Path("edgegw.yaml").write_text(GOOD)
-        found = self.run_edgegw("show").out
-        self.assertIn("  grace: 30s  # default\n", found)
-        self.assertIn("edgegw: 1\n", found)
-        self.assertNotIn("# default", self.run_edgegw("show --written").out)
-
     def test_the_file_cannot_move_the_cursor(self) -> None:
         Path("edgegw.yaml").write_text(
             'edgegw: 1\nlisten: [8080]\nroutes:\n  - {match: "/\\x1b[2Jx", respond: {status: 200}}\n'
@@ -116,34 +101,6 @@ class MainTests(CliCase):
         for line in ("routes", "check", "match '/\x1b[2Jx'"):
             done = self.run_edgegw(line)
             self.assertNotIn("\x1b", done.out + done.err, line)
-
-
-class ColourTests(CliCase):
-    def painted(self, line: str, environ: dict[str, str] | None = None) -> bool:
-        done = self.run_edgegw(line, environ, Terminal)
-        return "\x1b[" in done.out + done.err
-
-    def test_only_terminals_get_colour(self) -> None:
-        Path("bad.yaml").write_text(BAD)
-        Path("good.yaml").write_text(GOOD)
-        for line in ("check bad.yaml", "check good.yaml", "show bad.yaml", "show good.yaml", "chekc", "help"):
-            with self.subTest(line=line):
-                self.assertTrue(self.painted(line))
-                self.assertFalse(self.painted(line, {"NO_COLOR": "1"}))
-                self.assertFalse(self.painted(line, {"TERM": "dumb"}))
-                done = self.run_edgegw(line)
-                self.assertNotIn("\x1b", done.out + done.err)
-
-    def test_json_is_never_painted(self) -> None:
-        Path("bad.yaml").write_text(BAD)
-        self.assertFalse(self.painted("check bad.yaml --json"))
-
-    def test_colour_adds_nothing_else(self) -> None:
-        Path("bad.yaml").write_text(BAD)
-        painted = self.run_edgegw("check bad.yaml", {}, Terminal).out
-        for code in ("\x1b[0m", "\x1b[1m", "\x1b[31;1m", "\x1b[32m"):
-            painted = painted.replace(code, "")
-        self.assertEqual(painted, self.run_edgegw("check bad.yaml").out)
 
 
 class ProcessTests(CliCase):
@@ -182,16 +139,3 @@ class ProcessTests(CliCase):
         done = self.started("chekc")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn('did you mean "check"?', done.stderr)
-
-
-class CheckTests(CliCase):
-    """What `check` finds beyond the text."""
-
-    def test_a_certificate_that_ends_soon_is_a_warning(self) -> None:
-        Authority().issue("shop.example.com", ends_days=3).write(self.folder, "site")
-        Path("edgegw.yaml").write_text("edgegw: 1\nlisten:\n  - {port: 8443, tls: {cert: site.pem, key: site.key}}\n")
-        done = self.run_edgegw("check")
-        self.assertEqual(done.status, 0)
-        self.assertIn("warning: ", done.out)
-        self.assertIn("expires on", done.out)
-        self.assertEqual(self.run_edgegw("check --strict").status, 1)

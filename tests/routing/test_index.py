@@ -129,6 +129,15 @@ class SearchTests(SynchronousTestCase):
         ):
             self.assertEqual(value(search(index, url)), wanted, url)
 
+    def test_a_worse_find_in_a_better_tree_is_none(self) -> None:
+        """That something of a tree would win is no reason to take what else is in it."""
+        self.assertEqual(value(search(index_of("/x", "h/a", "/a"), "http://h/a")), "h/a")
+
+    def test_an_empty_label_is_none(self) -> None:
+        exchange = make_exchange("GET", "/x")
+        exchange.request.host = ".t"
+        self.assertIsNone(index_of("*.t/x").search(exchange).slot)
+
     def test_nothing_found(self) -> None:
         found = search(Index(), "/a")
         self.assertEqual((found.slot, found.order, found.missed), (None, NEVER, None))
@@ -160,7 +169,11 @@ class SearchTests(SynchronousTestCase):
         tried: list[str] = []
 
         def noting(name: str) -> Callable[[str], bool]:
-            return lambda text: tried.append(name) is None
+            def fits(text: str) -> bool:
+                tried.append(name)
+                return True
+
+            return fits
 
         index = index_of("/**", "/{x:int}")
         tree = index._any

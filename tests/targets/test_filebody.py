@@ -171,8 +171,7 @@ class WaitingTests(Case):
         self.assertEqual((sink.data, [args for args, _ in self.waiting]), (b"head", [(descriptor, CHUNK, 1)]))
         source.body.pause()
         source.body.resume()
-        self.clock.advance(0)
-        self.assertEqual(len(self.waiting), 1)
+        self.assertEqual((len(self.waiting), self.clock.getDelayedCalls()), (1, []))
         self.answer()
         self.clock.advance(0)
         self.assertEqual([args for args, _ in self.waiting], [(descriptor, CHUNK - 1, CHUNK + 1)])
@@ -243,22 +242,10 @@ class WaitingTests(Case):
 class InThreads(TestCase):
     """The same with threads that are some."""
 
-    def body(self, size: int) -> tuple[filebody.FileBody, bytes]:
+    async def test_whole_file(self) -> None:
         self.patch(filebody, "read_cached", lambda *_: None)
-        path = Path(self.mktemp())
-        data = os.urandom(size)
+        path, data = Path(self.mktemp()), os.urandom(300_000)
         path.write_bytes(data)
-        descriptor = os.open(path, os.O_RDONLY)
-        return FileBody(descriptor, [Span(0, size)], reactor, threads_of(reactor)), data  # type: ignore[arg-type]
-
-    def test_whole_file(self) -> Deferred[None]:
-        source, data = self.body(300_000)
-        done: Deferred[None] = Deferred()
-
-        class Sink(Gathered):
-            def end(self, trailers: Any) -> None:
-                done.callback(None)
-
-        sink = Sink()
-        source.body.attach(sink)
-        return done.addCallback(lambda _: self.assertEqual(sink.data, data))
+        loop: Any = reactor
+        source = FileBody(os.open(path, os.O_RDONLY), [Span(0, len(data))], loop, threads_of(loop))
+        self.assertEqual(await source.body.read(len(data)), data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -65,7 +66,9 @@ class Case(SynchronousTestCase):
 
     def error(self) -> GatewayError:
         self.clock.advance(0)
-        return self.failureResultOf(self.response, GatewayError).value
+        error = self.failureResultOf(self.response, GatewayError).value
+        assert isinstance(error, GatewayError)
+        return error
 
     def flowing(self, *fields: tuple[bytes, bytes]) -> Gathered:
         """A head that left, with a reader at the body."""
@@ -259,26 +262,25 @@ class ProducerTests(Case):
         self.channel.registerProducer(producer, True)
         self.assertEqual(producer.told, ["pause"])
 
-    def turn(self) -> None:
-        """One turn of the loop; `Clock.advance` would go on for as long as turns follow each other at once."""
-        for call in self.clock.getDelayedCalls():
-            call.cancel()
-            call.func(*call.args, **call.kw)
-
-    def test_a_pull_producer_is_asked_until_it_leaves(self) -> None:
+    def test_a_pull_producer_is_asked_once_per_turn_until_it_leaves(self) -> None:
         producer = Producer()
         self.flowing()
-
-        def resume() -> None:
-            producer.told.append("resume")
-            if len(producer.told) == 3:
-                self.channel.unregisterProducer()
-
-        producer.resumeProducing = resume  # type: ignore[method-assign]
+        # Not by `Clock.advance`: it runs whatever is due now, and a producer that is asked again is due now for ever.
+        due: list[Callable[[], None]] = []
+        self.patch(self.clock, "callLater", lambda _, function: due.append(function))
         self.channel.registerProducer(producer, False)
-        # A clock that stands still runs everything that is due now: it would never come back if asking did not end.
-        self.clock.advance(0)
-        self.assertEqual((producer.told, self.clock.getDelayedCalls()), (["resume"] * 3, []))
+        for count in (1, 2, 3):
+            due.pop()()
+            self.assertEqual((len(producer.told), len(due)), (count, 1))
+        self.channel.pause()
+        due.pop()()
+        self.assertEqual((producer.told, due), (["resume"] * 3, []))
+        self.channel.resume()
+        due.pop()()
+        self.assertEqual(len(producer.told), 4)
+        self.channel.unregisterProducer()
+        due.pop()()
+        self.assertEqual((len(producer.told), due), (4, []))
 
     def test_one_that_comes_too_late_is_stopped(self) -> None:
         producer = Producer()

@@ -73,7 +73,8 @@ class BuildTests(SynchronousTestCase):
     def refusal(self, *lines: bytes, first: bytes = b"GET / HTTP/1.1", limits: Http1Limits = LIMITS) -> str:
         with self.assertRaises(Refused) as caught:
             build(*lines, first=first, limits=limits)
-        return caught.exception.reason
+        reason: str = caught.exception.reason
+        return reason
 
     def test_the_quick_path_and_the_careful_one_agree(self) -> None:
         """A target that is normal already is not taken apart again; the answer must not show it."""
