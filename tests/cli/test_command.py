@@ -1,4 +1,4 @@
-"""main: exit statuses, colour, broken pipes, and what a person's mistakes lead to."""
+"""main: exit statuses, broken pipes, and what a person's mistakes lead to."""
 
 import io
 import json
