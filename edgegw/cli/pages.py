@@ -15,7 +15,7 @@ from edgegw.config.reference import reference_markdown
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.observe.reference import metrics_markdown
 
-_PACKAGES = ("twisted", "uvloop", "pyopenssl", "cryptography", "pydantic", "httptools", "google-re2")
+_PACKAGES = ("twisted", "uvloop", "pyopenssl", "cryptography", "pydantic", "google-re2")
 
 _CLI_HEAD = """# The `edgegw` command
 

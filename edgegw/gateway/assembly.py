@@ -49,7 +49,7 @@ from edgegw.targets.resource import ResourceTarget
 from edgegw.targets.respond import Respond
 from edgegw.targets.to_https import ToHttps
 from edgegw.upstream.cluster import Cluster
-from edgegw.wire.http1_limits import Http1Limits
+from edgegw.wire.http1_limits import METHODS, Http1Limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,13 @@ class Assembly:
             tls = ServerTls(store) if store is not None else None
         caps = listen.caps
         limits = Http1Limits(
-            head=caps.head, target=caps.target, fields=caps.fields, escaped_slashes=listen.escaped_slashes
+            head=caps.head,
+            target=caps.target,
+            fields=caps.fields,
+            field=max(caps.target, caps.head // 2),
+            methods=METHODS.union(listen.methods),
+            escaped_slashes=listen.escaped_slashes,
+            trailers_allowed=frozenset(name.lower().encode("ascii") for name in listen.trailers),
         )
         return Terms(caps, limits, responder, tls, trusted)
 

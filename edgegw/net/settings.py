@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.units import Cidr, Duration, Size
 from edgegw.net.certificate_store import ListenTls
+from edgegw.wire.http1_limits import TRAILERS_FORBIDDEN
+
+_is_method = re.compile(r"[A-Z][A-Z0-9_-]{0,31}").fullmatch
+_is_name = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+").fullmatch
 
 
 class Caps(Settings):
@@ -65,10 +70,38 @@ class ListenSettings(Settings):
         description="What becomes of %2F in a path: a 400, a 307 to the decoded form, or kept as it is.",
     )
     tls: ListenTls | None = Field(default=None, description="Speak TLS.")
+    methods: tuple[str, ...] = Field(
+        default=(), description="Methods to accept beside the usual ones.", examples=[["PROPFIND", "REPORT"]]
+    )
+    trailers: tuple[str, ...] = Field(
+        default=(),
+        description="Trailer fields of requests to pass on; others are dropped.",
+        examples=[["X-Checksum"]],
+    )
     trusted_proxies: tuple[Cidr, ...] = Field(
         default=(), description="Addresses whose X-Forwarded-* and Forwarded are believed.", examples=[["10.0.0.0/8"]]
     )
     caps: Caps = Field(default=Caps(), description="What a connection may hold, and how long it is waited for.")
+
+    @field_validator("methods")
+    @classmethod
+    def _can_be_served(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for method in methods:
+            if not _is_method(method):
+                raise ValueError(f'"{method}" is not a method; methods are upper-case tokens')
+            if method in ("CONNECT", "TRACE"):
+                raise ValueError(f"{method} is not served: it opens a tunnel, or shows credentials to scripts")
+        return methods
+
+    @field_validator("trailers")
+    @classmethod
+    def _can_follow(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _is_name(name):
+                raise ValueError(f'"{name}" is not a field name')
+            if name.lower().encode("ascii") in TRAILERS_FORBIDDEN:
+                raise ValueError(f'"{name}" frames, routes or authenticates; it cannot come after the body')
+        return names
 
     @model_validator(mode="after")
     def _one_place(self) -> Any:

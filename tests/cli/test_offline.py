@@ -42,7 +42,9 @@ class CheckTests(CliCase):
             self.assertEqual(found["listeners"], 1)
 
     def test_what_cannot_be_built_is_an_error(self) -> None:
-        Path("edgegw.yaml").write_text('edgegw: 1\nlisten: [{unix: x.sock}]\nroutes: [{match: "/{a}/{a}", to: u}]\n')
+        Path("edgegw.yaml").write_text(
+            'edgegw: 1\nlisten: [{unix: x.sock}]\nroutes: [{match: "/{a}/{a}", respond: {status: 200}}]\n'
+        )
         self.assertEqual(self.run_edgegw("check").status, 1)
         Path("edgegw.yaml").write_text("edgegw: 1\nlisten: [{unix: nowhere/x.sock}]\n")
         self.assertIn("cannot listen on", self.run_edgegw("check").out)

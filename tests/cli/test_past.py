@@ -1,6 +1,7 @@
 """history and diff: with a gateway, and from the state folder alone."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ class HistoryTests(PastCase):
         self.assertEqual(done, (0, "", "no configuration was accepted yet (nowhere/history)\n"))
 
     def test_somebody_elses(self) -> None:
-        self.patch(past.os, "access", lambda path, mode: False)
+        self.patch(os, "access", lambda path, mode: False)
         done = self.run_edgegw("history")
         self.assertEqual(done.status, 1)
         self.assertIn("may only be read by the user that runs the gateway", done.err)

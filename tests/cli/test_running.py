@@ -151,6 +151,7 @@ class RunningTests(CliCase):
             ("rollback 3", verdict(ERROR)),
         ):
             self.assertEqual(self.tell(line, answer).err, "", line)
+            self.assertEqual(self.asked[0][2], {"number": 3, "dry_run": "--dry-run" in line})
 
     def test_rollback_needs_a_number(self) -> None:
         for words in ("", "zero", "0"):

@@ -70,6 +70,7 @@ class ParseTests(SynchronousTestCase):
     def test_unknown_options_and_the_nearest_known_one(self) -> None:
         self.assertEqual(self.refused("apple", "--thinn"), "unknown option --thinn; did you mean --thin?")
         self.assertEqual(self.refused("apple", "--confg=x"), "unknown option --confg=x; did you mean --config?")
+        self.assertIn("did you mean --config?", self.refused("apple", "--confg=/etc/edgegw/shop.yaml"))
         self.assertEqual(self.refused("apple", "--zzz"), "unknown option --zzz")
 
     def test_options_are_not_abbreviated(self) -> None:

@@ -62,6 +62,13 @@ class EdgeStageTests(AssemblyCase):
             layers = self.layers(snapshot.terms[name].responder)
             self.assertEqual(layers, [Rescue, AccessRecord, RequestId, ClientAddress, last])
 
+    def test_what_a_listener_lets_in(self) -> None:
+        listen = "{port: 8080, methods: [PROPFIND], trailers: [X-Checksum], caps: {head: 64KiB, target: 1KiB, fields: 9}}"
+        limits = self.build("", listen=listen).terms["*:8080"].limits
+        self.assertEqual((limits.head, limits.target, limits.fields, limits.field), (65536, 1024, 9, 32768))
+        self.assertLess({"PROPFIND", "GET"}, limits.methods)
+        self.assertEqual(limits.trailers_allowed, {b"x-checksum"})
+
     def test_https_port(self) -> None:
         """The redirect leads to the first listener with TLS."""
         Authority().issue("localhost").write(self.folder, "a")

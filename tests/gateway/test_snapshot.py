@@ -26,7 +26,11 @@ class SnapshotTests(SynchronousTestCase):
     def test_same_texts_are_the_same_whenever_they_were_read(self) -> None:
         first, second = self.made(), replace(self.made(), number=7)
         self.assertTrue(first.is_same_as(second))
-        self.assertNotEqual(first, second)
+
+    def test_each_is_itself(self) -> None:
+        """Two of the same configuration serve different exchanges, and can be kept apart in a set."""
+        snapshot = self.made()
+        self.assertEqual(len({snapshot, replace(snapshot)}), 2)
 
     def test_another_text_is_another_one(self) -> None:
         self.assertFalse(self.made().is_same_as(self.made(SHOP.replace("weight: 3", "weight: 4"))))

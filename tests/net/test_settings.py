@@ -53,3 +53,13 @@ class ListenTests(SynchronousTestCase):
     def test_port_range(self) -> None:
         self.refuse("port", {"port": 0})
         self.refuse("port", {"port": 65536})
+
+    def test_methods_and_trailers(self) -> None:
+        given = ListenSettings(port=80, methods=("PROPFIND",), trailers=("X-Checksum",))
+        self.assertEqual((given.methods, given.trailers), (("PROPFIND",), ("X-Checksum",)))
+        self.refuse("not a method", {"port": 80, "methods": ("propfind",)})
+        for method in ("CONNECT", "TRACE"):
+            self.refuse("is not served", {"port": 80, "methods": (method,)})
+        self.refuse("not a field name", {"port": 80, "trailers": ("x y",)})
+        for name in ("Content-Length", "authorization", "Host"):
+            self.refuse("cannot come after the body", {"port": 80, "trailers": (name,)})
