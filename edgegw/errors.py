@@ -55,7 +55,7 @@ class GatewayError(Exception):
         close: the downstream connection can't be used after the answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says something that another place decides by.
         self,
         status: int,
         reason: str,

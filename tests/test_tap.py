@@ -136,7 +136,9 @@ class LoopTests(TapCase):
         script = GUARD.replace("sys.meta_path.insert(0, Guard())", "")
         done = self.run_python("-c", script, "-n", "--reactor", "poll", "edgegw", "--config", "gw.yaml")
         self.assertEqual((done.stdout.strip(), done.stderr), ("chosen: PollReactor", ""))
-        done = self.run_python("-c", script, "-n", "--reactor", "poll", "edgegw", "--config", "gw.yaml", "--loop", "epoll")
+        done = self.run_python(
+            "-c", script, "-n", "--reactor", "poll", "edgegw", "--config", "gw.yaml", "--loop", "epoll"
+        )
         self.assertEqual(done.stdout.strip(), "chosen: PollReactor")
         self.assertIn("--loop epoll has no effect: twistd --reactor poll was asked for", done.stderr)
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgegw.config.diff import Change
 from edgegw.config.problems import ConfigError, Problem
+from edgegw.config.report import render
 from edgegw.config.source import Document
 
 T = TypeVar("T")
+
+_log = Logger("edgegw.gateway.reloading")
+
+_TOLD = 50
+"""How many problems of one configuration the log names; the rest is counted."""
 
 READ_S = 30.0
 """How long reading a configuration may take; a network mount can take for ever."""
@@ -33,6 +40,16 @@ class Verdict:
     problems: tuple[Problem, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
+
+
+def tell(problems: Sequence[Problem], sources: Mapping[str, str]) -> None:
+    """Log what is wrong with a configuration: place, line and caret of each problem, as the commands show them."""
+    for problem in problems[:_TOLD]:
+        # Its own format, so that none is taken for a repetition of the one before.
+        text = render([problem], sources, closing=None).replace("{", "{{").replace("}", "}}")
+        (_log.warn if problem.severity == "warning" else _log.error)(text)
+    if len(problems) > _TOLD:
+        _log.error("and {count} more", count=len(problems) - _TOLD)
 
 
 Run = Callable[[str, "Document | None", bool], Awaitable[Verdict]]
@@ -72,6 +89,9 @@ class Turns:
         promises = self._waiting.pop(dry_run)
         try:
             verdict = await self._run(source, None, dry_run)
+        except GeneratorExit:
+            # Collected as garbage, with everybody who waited.
+            raise
         except BaseException:
             # Whatever it is: nobody may wait for ever.
             failure = Failure()

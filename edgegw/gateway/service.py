@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from edgegw.gateway.messages import SOCKET
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.parts import FOREIGN
 from edgegw.gateway.places import obstacle
-from edgegw.gateway.reloading import Reader, Turns, Verdict
+from edgegw.gateway.reloading import Reader, Turns, Verdict, tell
 from edgegw.gateway.snapshot import Snapshot
 from edgegw.gateway.stage import Ready, Stage
 from edgegw.runtime.watch import Watch
@@ -36,8 +36,6 @@ __all__ = ["GatewayService", "Verdict"]
 
 _log = Logger("edgegw.gateway.service")
 
-_TOLD = 50
-"""How many problems of one configuration the log names; the rest is counted."""
 _LAST_S = 2.0
 """How long connections that were cut may take to be gone."""
 
@@ -149,7 +147,7 @@ class GatewayService(MultiService):
         self.snapshot = ready.snapshot
         self._stage.take(ready, None)
         self._accepted("start", "ok")
-        self._tell(self._odd)
+        tell(self._odd, self.snapshot.document.files)
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
@@ -259,18 +257,10 @@ class GatewayService(MultiService):
         else:
             self.observation.reloaded("rejected")
             _log.error("reload ({source}) refused; the running configuration was not changed", source=source)
-        self._tell(verdict.problems)
+        tell(verdict.problems, verdict.sources)
         if self.running:
             # Also the files of one that was refused: what is missing may still come.
             self._watch.repaths([*self._watched(), *depends])
-
-    def _tell(self, problems: Sequence[Problem]) -> None:
-        for problem in problems[:_TOLD]:
-            # Its own format, so that none is taken for a repetition of the one before.
-            text = str(problem).replace("{", "{{").replace("}", "}}")
-            (_log.warn if problem.severity == "warning" else _log.error)(text)
-        if len(problems) > _TOLD:
-            _log.error("and {count} more", count=len(problems) - _TOLD)
 
     def _watched(self) -> list[Path]:
         return [self.config_path, *self.snapshot.document.watched_paths, *self.snapshot.watched]

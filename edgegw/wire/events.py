@@ -29,7 +29,7 @@ class RequestHead:
         "redirect", "target", "upgrade", "version",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a request head.
         self,
         method: str,
         target: str,

@@ -28,7 +28,8 @@ _EVENTS_AT_ONCE = 2 * PIPELINED  # A request is a head and an end at least.
 class RequestCodec(Codec):
     """The downstream side: requests in order, pipelined ones too.
 
-    At most `PIPELINED` requests come out of one `receive`; what is behind them is parsed by the next one, which may be `receive(b"")`.
+    At most `PIPELINED` requests come out of one `receive`; what is behind them is parsed by the next one, which may be
+    `receive(b"")`.
 
     Args:
         limits: caps and policy.

@@ -63,7 +63,9 @@ class EdgeStageTests(AssemblyCase):
             self.assertEqual(layers, [Rescue, AccessRecord, RequestId, ClientAddress, last])
 
     def test_what_a_listener_lets_in(self) -> None:
-        listen = "{port: 8080, methods: [PROPFIND], trailers: [X-Checksum], caps: {head: 64KiB, target: 1KiB, fields: 9}}"
+        listen = (
+            "{port: 8080, methods: [PROPFIND], trailers: [X-Checksum], caps: {head: 64KiB, target: 1KiB, fields: 9}}"
+        )
         limits = self.build("", listen=listen).terms["*:8080"].limits
         self.assertEqual((limits.head, limits.target, limits.fields, limits.field), (65536, 1024, 9, 32768))
         self.assertLess({"PROPFIND", "GET"}, limits.methods)
@@ -91,9 +93,7 @@ class RouteStageTests(AssemblyCase):
     def test_defaults_hold(self) -> None:
         more = "defaults: {security_headers: false, timeout: {total: 1m}, headers: {response: {remove: [Server]}}}\n"
         self.assertEqual(self.pipeline("to: u", more), ["RequestCaps", "TotalTimeout", "HeaderRules", "Proxy"])
-        self.assertEqual(
-            self.pipeline("timeout: {total: none}, to: u", more), ["RequestCaps", "HeaderRules", "Proxy"]
-        )
+        self.assertEqual(self.pipeline("timeout: {total: none}, to: u", more), ["RequestCaps", "HeaderRules", "Proxy"])
 
     def test_own_middleware_is_innermost_and_may_move_a_step(self) -> None:
         own = "middleware: [{use: stamp, with: {text: a}}], to: u"

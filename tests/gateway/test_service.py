@@ -131,7 +131,7 @@ class ReloadTests(ReloadCase):
         service = self.start()
         verdict = await self.accepted(service, self.config(routes=hello("other")))
         self.assertEqual((verdict.number, service.snapshot.number), (2, 2))
-        self.assertEqual([str(change) for change in verdict.changes][0][:2], "~ ")
+        self.assertEqual(next(str(change) for change in verdict.changes)[:2], "~ ")
         self.assertEqual(await self.get(), (200, b"other"))
         self.assertEqual([entry.source for entry in service.history.entries()], ["start", "test"])
         self.assertEqual(self.registry(service).config_reloads.child(outcome="ok").value, 2)
@@ -338,7 +338,9 @@ class WatchTests(ReloadCase):
     async def test_what_is_missing_may_still_come(self) -> None:
         """The files of a refused configuration are watched, so that mending them is enough."""
         service = self.start()
-        await self.refused(service, self.config(listen="{port: PORT, interface: 127.0.0.1, tls: {cert: a.pem, key: a.key}}"), "a.pem")
+        await self.refused(
+            service, self.config(listen="{port: PORT, interface: 127.0.0.1, tls: {cert: a.pem, key: a.key}}"), "a.pem"
+        )
         self.assertEqual(self.watched(service), {"gw.yaml", "a.pem", "a.key"})
         (self.folder / "body").write_text("x")
         bad = self.config(routes='routes: [{match: "/", respond: {status: 1, body: file:body}}]\n')

@@ -72,4 +72,3 @@ class StageTests(LoadingCase):
             problems = Problems()
             self.stage.build(self.loaded(text), problems, None)
             self.assertEqual(len(problems.warnings), warned, text)
-

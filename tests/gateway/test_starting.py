@@ -46,4 +46,3 @@ class StartingTests(GatewayCase):
         place = open_log_or_exit(str(self.folder / "x.log"), io.StringIO())
         self.addCleanup(os.close, place.fd)
         self.assertTrue((self.folder / "x.log").exists())
-
