@@ -1,4 +1,4 @@
-"""What third parties might bring: good and bad middleware, as entry points. `tests.gateway.foreign_exits` ends the process on import."""
+"""What third parties might bring: good and bad middleware, as entry points. `foreign_exits` ends the process on import."""
 
 from importlib.metadata import EntryPoint
 from typing import Any

@@ -223,7 +223,7 @@ class KindTests(EntrancesCase):
         self.assertEqual(await self.get(port=port), (200, b"hello"))
 
     async def test_what_systemd_passed_is_no_socket(self) -> None:
-        file = open(self.path.with_suffix(".other"), "w")
+        file = open(self.path.with_suffix(".other"), "w")  # noqa: SIM115 - closed at the end of the test.
         self.addCleanup(file.close)
         datagram = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(datagram.close)

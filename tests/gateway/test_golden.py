@@ -1,6 +1,6 @@
 """Golden files: a configuration, a line of dashes, and exactly what an operator reads about it before it could serve.
 
-`EDGEGW_GOLDEN_UPDATE=1` rewrites the second halves: look at the difference before you keep it. `a.pem` and `a.key` are a certificate
+`EDGEGW_GOLDEN_UPDATE=1` rewrites the second halves: look at the difference before you keep it. `a.pem`, `a.key` are a certificate
 and its key, `DIR` is the folder.
 """
 
