@@ -171,8 +171,8 @@ class CommandTests(TapCase):
 class RefusalTests(TapCase):
     """What stands in the way of a start: told in full with its place, status 1, no traceback; for a daemon just so."""
 
-    def refused(self, *said: str, args: tuple[str, ...] = ()) -> None:
-        for mode in (("--nodaemon",), ()):
+    def refused(self, *said: str, args: tuple[str, ...] = (), daemon: bool = False) -> None:
+        for mode in (("--nodaemon",), ())[: 1 + daemon]:
             with self.subTest(daemon=not mode):
                 done = self.twistd(*mode, "--pidfile=x.pid", *args, "edgegw", "--config", "gw.yaml")
                 shown = done.stdout + done.stderr
@@ -188,11 +188,13 @@ class RefusalTests(TapCase):
 
     def test_bad_configuration(self) -> None:
         self.write("rutes: []")
-        self.refused('gw.yaml:5:1: error: unknown key "rutes"', 'did you mean "routes"?')
+        self.refused('gw.yaml:5:1: error: unknown key "rutes"', 'did you mean "routes"?', daemon=True)
 
     def test_port_in_use(self) -> None:
         with socket.create_server(("127.0.0.1", self.port)):
-            self.refused(f"gw.yaml:2:10: error: cannot listen on 127.0.0.1:{self.port}: address already in use")
+            self.refused(
+                f"gw.yaml:2:10: error: cannot listen on 127.0.0.1:{self.port}: address already in use", daemon=True
+            )
 
     def test_state_folder(self) -> None:
         (self.folder / "file").write_text("")
@@ -208,7 +210,7 @@ class RefusalTests(TapCase):
 
     def test_another_gateway(self) -> None:
         self.start()
-        self.refused("another gateway runs with this state folder", "1 error", "did not start")
+        self.refused("another gateway runs with this state folder", "1 error", "did not start", daemon=True)
         self.assertEqual(self.get(), "hello", "the one that runs is not disturbed")
 
 

@@ -69,8 +69,10 @@ class Proxy:
         if upload is not None and exchange.request.method in IDEMPOTENT:
             upload = replay = Replay(body, REPLAY_LIMIT)
         tried: tuple[Endpoint, ...] = ()
+        # Those that could not be connected to; one that was reached and lost may be back already.
+        refused: tuple[Endpoint, ...] = ()
         while True:
-            endpoint = cluster.choose(exchange, tried)
+            endpoint = cluster.choose(exchange, tried if len(set(tried)) < len(cluster.endpoints) else refused)
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
             endpoint.in_flight += 1
@@ -83,7 +85,9 @@ class Proxy:
                     # The rest of the body comes on, though the connection that is gone may have been slow to take it.
                     replay.detach()
                     replay.resume()
-                if not isinstance(error, GatewayError) or not self._again(exchange, error, replay, tried):
+                if isinstance(error, GatewayError) and error.retry is Retry.ALWAYS:
+                    refused = (*refused, endpoint)
+                if not isinstance(error, GatewayError) or not self._again(exchange, error, replay, refused):
                     if upload is not None:
                         upload.cancel()
                     raise
@@ -128,15 +132,15 @@ class Proxy:
             raise
 
     def _again(
-        self, exchange: Exchange, error: GatewayError, replay: Replay | None, tried: tuple[Endpoint, ...]
+        self, exchange: Exchange, error: GatewayError, replay: Replay | None, refused: tuple[Endpoint, ...]
     ) -> bool:
         if error.retry is Retry.NEVER or exchange.attempts >= ATTEMPTS:
             return False
         if replay is not None and not replay.possible:
             return False
         if error.retry is Retry.ALWAYS:
-            # No connection: only an endpoint that was not tried can do better.
-            return len(set(tried)) < len(self._cluster.endpoints)
+            # No connection: only an endpoint that did not refuse one can do better.
+            return len(set(refused)) < len(self._cluster.endpoints)
         return exchange.request.method in IDEMPOTENT
 
     def _call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:

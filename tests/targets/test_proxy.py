@@ -364,6 +364,15 @@ class RetryTests(Case):
         self.assertEqual([origin.attempts for origin in self.origins], [1, 1])
         self.assertEqual(self.in_flight(), [0, 0])
 
+    def test_one_that_was_lost_is_tried_again_when_the_other_refuses(self) -> None:
+        """Endpoints that are restarted in turn: the first is back when the second goes."""
+        self.proxy([reset, answer(b"back")], [])
+        self.origins[1].faults = [refused()]
+        self.assertEqual(self.ask().body.take_ready(), b"back")
+        self.assertEqual((self.exchange.attempts, self.exchange.endpoint), (3, "http://origin-0:80"))
+        self.assertEqual([origin.attempts for origin in self.origins], [2, 1])
+        self.assertEqual(self.in_flight(), [1, 0])
+
     def test_refused_by_the_only_one(self) -> None:
         self.proxy([])
         self.origins[0].faults = [refused()] * 5
