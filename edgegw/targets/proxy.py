@@ -72,7 +72,7 @@ class Proxy:
         # Those that could not be connected to; one that was reached and lost may be back already.
         refused: tuple[Endpoint, ...] = ()
         while True:
-            endpoint = cluster.choose(exchange, tried if len(set(tried)) < len(cluster.endpoints) else refused)
+            endpoint = cluster.choose(exchange, self._avoid(tried, refused))
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
             endpoint.in_flight += 1
@@ -131,6 +131,13 @@ class Proxy:
             metrics.failed("cancelled")
             raise
 
+    def _avoid(self, tried: tuple[Endpoint, ...], refused: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Whom not to try next: those tried, or else those that refused, or else the last one."""
+        count = len(self._cluster.endpoints)
+        if len(set(tried)) < count:
+            return tried
+        return refused if len(set(refused)) < count else tried[-1:]
+
     def _again(
         self, exchange: Exchange, error: GatewayError, replay: Replay | None, refused: tuple[Endpoint, ...]
     ) -> bool:
@@ -139,8 +146,10 @@ class Proxy:
         if replay is not None and not replay.possible:
             return False
         if error.retry is Retry.ALWAYS:
-            # No connection: only an endpoint that did not refuse one can do better.
-            return len(set(refused)) < len(self._cluster.endpoints)
+            # No connection: an endpoint that gave none so far can do better. A refusal comes at once, so among several one
+            # more is asked: while the last one went, the one before may have come back.
+            several = len(self._cluster.endpoints) > 1 and error.reason == "connect_refused"
+            return several or len(set(refused)) < len(self._cluster.endpoints)
         return exchange.request.method in IDEMPOTENT
 
     def _call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:

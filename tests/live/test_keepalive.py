@@ -17,6 +17,8 @@ from tests.live.wire import Wire
 class RestartTests(LiveCase):
     """Two endpoints behind the gateway, restarted in turn."""
 
+    maxDiff = None
+
     def test_origins_restart(self) -> None:
         """10,000 GETs over keep-alive, the origins being stopped and killed meanwhile: all of them are answered."""
         origins = [self.serve(PythonOrigin(args=["--label", name])) for name in ("one", "two")]

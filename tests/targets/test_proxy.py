@@ -361,8 +361,15 @@ class RetryTests(Case):
             origin.faults = [refused()] * 5
         error = self.fails()
         self.assertEqual((error.status, error.reason), (503, "connect_refused"))
-        self.assertEqual([origin.attempts for origin in self.origins], [1, 1])
+        self.assertEqual([origin.attempts for origin in self.origins], [2, 1])
         self.assertEqual(self.in_flight(), [0, 0])
+
+    def test_one_that_refused_may_be_back_when_the_other_refuses(self) -> None:
+        self.proxy([answer(b"back")], [])
+        for origin in self.origins:
+            origin.faults = [refused()]
+        self.assertEqual(self.ask().body.take_ready(), b"back")
+        self.assertEqual([origin.attempts for origin in self.origins], [2, 1])
 
     def test_one_that_was_lost_is_tried_again_when_the_other_refuses(self) -> None:
         """Endpoints that are restarted in turn: the first is back when the second goes."""
