@@ -69,10 +69,10 @@ class Proxy:
         if upload is not None and exchange.request.method in IDEMPOTENT:
             upload = replay = Replay(body, REPLAY_LIMIT)
         tried: tuple[Endpoint, ...] = ()
-        # Those that could not be connected to; one that was reached and lost may be back already.
+        # Those that could not be connected to.
         refused: tuple[Endpoint, ...] = ()
         while True:
-            endpoint = cluster.choose(exchange, self._avoid(tried, refused))
+            endpoint = cluster.choose(exchange, self._avoid(tried))
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
             endpoint.in_flight += 1
@@ -131,12 +131,9 @@ class Proxy:
             metrics.failed("cancelled")
             raise
 
-    def _avoid(self, tried: tuple[Endpoint, ...], refused: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        """Whom not to try next: those tried, or else those that refused, or else the last one."""
-        count = len(self._cluster.endpoints)
-        if len(set(tried)) < count:
-            return tried
-        return refused if len(set(refused)) < count else tried[-1:]
+    def _avoid(self, tried: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Whom not to try next: those tried, or else the last one; while it went, the others may have come back."""
+        return tried if len(set(tried)) < len(self._cluster.endpoints) else tried[-1:]
 
     def _again(
         self, exchange: Exchange, error: GatewayError, replay: Replay | None, refused: tuple[Endpoint, ...]

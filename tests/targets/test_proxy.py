@@ -371,6 +371,12 @@ class RetryTests(Case):
         self.assertEqual(self.ask().body.take_ready(), b"back")
         self.assertEqual([origin.attempts for origin in self.origins], [2, 1])
 
+    def test_one_that_refused_may_be_back_when_the_other_is_lost(self) -> None:
+        self.proxy([answer(b"back")], [reset])
+        self.origins[0].faults = [refused()]
+        self.assertEqual(self.ask().body.take_ready(), b"back")
+        self.assertEqual([origin.attempts for origin in self.origins], [2, 1])
+
     def test_one_that_was_lost_is_tried_again_when_the_other_refuses(self) -> None:
         """Endpoints that are restarted in turn: the first is back when the second goes."""
         self.proxy([reset, answer(b"back")], [])
