@@ -9,6 +9,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 
+from edgegw.config.problems import Problems
+from edgegw.gateway.loading import read
 from edgegw.gateway.service import GatewayService
 from tests.certs import Authority
 from tests.gateway.case import GatewayCase
@@ -135,6 +137,18 @@ class ReloadTests(EntrancesCase):
         self.client.settimeout(2)
         self.assertIn(self._end_of(self.client), (b"", None))
         await self.refuses(free)
+
+    async def test_what_waits_for_the_swap_accepts_nobody(self) -> None:
+        service = self.start()
+        free = free_port()
+        self.write(self.config(listen=f"{self.here()}, {self.here(port=free)}"))
+        ready = service._stage.prepare(read(self.path), Problems(), service.snapshot)
+        asked = ensureDeferred(self.get(port=free))
+        await deferLater(reactor, 0.05)
+        self.assertEqual((service.entrances.connections, asked.called), (0, False))
+        service.snapshot, old = ready.snapshot, service.snapshot
+        service._stage.take(ready, old)
+        self.assertEqual(await asked, (200, b"hello"))
 
     def _end_of(self, client: socket.socket) -> bytes | None:
         try:
