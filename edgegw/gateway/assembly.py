@@ -139,7 +139,7 @@ class Assembly:
         # The id goes to the upstream and stands in the record.
         responder = RequestId(responder, trusted)
         # Whatever happens from here on is counted and recorded.
-        responder = AccessRecord(responder, telemetry.ended, telemetry.begun)
+        responder = AccessRecord(responder, telemetry.ended)
         # Outermost: an error anywhere below becomes an answer.
         responder = Rescue(responder, telemetry.rejected)
         # The same certificates keep their contexts, and with them the sessions that clients may resume.

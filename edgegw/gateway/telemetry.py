@@ -66,9 +66,6 @@ class Telemetry:
         self.registry = registry or Registry()
         self._record = record
 
-    def begun(self, exchange: Exchange) -> None:
-        """An exchange begins; nothing is known of it yet."""
-
     def ended(self, exchange: Exchange, outcome: Outcome) -> None:
         """An exchange is over: count it, record it."""
         route = exchange.route

@@ -13,29 +13,22 @@ _log = Logger("edgegw.middleware.access_record")
 
 
 class AccessRecord:
-    """Tells where exchanges are counted that one begins, and exactly once how it ended.
+    """Tells where exchanges are counted, exactly once, how each ended.
 
     A fault in what is told is logged and harms nothing: the exchange goes on as if nobody had listened.
 
     Args:
-        record: gets an exchange when its last byte is gone or it is torn. begun: gets it now.
+        record: gets an exchange when its last byte is gone or it is torn.
     """
 
-    __slots__ = ("_begun", "_next", "_record")
+    __slots__ = ("_next", "_record")
 
-    def __init__(
-        self, following: Responder, record: Callable[[Exchange, Outcome], None], begun: Callable[[Exchange], None]
-    ) -> None:
+    def __init__(self, following: Responder, record: Callable[[Exchange, Outcome], None]) -> None:
         self._next = following
         self._record = record
-        self._begun = begun
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
-        """Note the beginning, ask for the end, go on."""
-        try:
-            self._begun(exchange)
-        except Exception:
-            _log.failure("the beginning of request {request_id} could not be counted", request_id=exchange.id)
+        """Ask for the end, go on."""
         exchange.on_end(self._ended)
         return self._next(exchange)
 
