@@ -11,8 +11,12 @@ REACTORS ?= uvloop epoll
 NEEDS_SERVERS := tests.live tests.drills
 TESTS ?= $(filter-out $(NEEDS_SERVERS),$(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py benchmarks/tests/__init__.py))) $(patsubst %.py,%,$(sort $(wildcard tests/test_*.py)))))
 
+# `make live LIVE=tests.live.test_grpc` narrows it.
+LIVE ?= tests.live
+NIGHTLY ?= tests.live.test_autobahn tests.live.test_grpc_interop tests.live.test_http2_load
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test live bench format format-check lint types contracts docs wheel check clean
+.PHONY: help setup run test live nightly bench format format-check lint types contracts docs wheel check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,9 +36,14 @@ test: ## every test that needs only Python, once per reactor (TESTS=tests.wire R
 	done; exit $$failed
 
 live: ## tests against real servers; installs what they need (root, or have it installed)
-	@$(SETUP) test dev
+	@$(SETUP) test dev live
 	@$(BIN)/python -m tests.live.install
-	@mkdir -p .build; $(BIN)/python -m twisted.trial --temp-directory .build/trial-live tests.live
+	@mkdir -p .build; $(BIN)/python -m twisted.trial --temp-directory .build/trial-live $(LIVE)
+
+nightly: ## what takes too long for every change: Autobahn whole, the gRPC interop suite, a million requests
+	@$(SETUP) test dev live
+	@$(BIN)/python -m tests.live.install
+	@mkdir -p .build; EDGEGW_NIGHTLY=1 $(BIN)/python -m twisted.trial --temp-directory .build/trial-nightly $(NIGHTLY)
 
 bench: ## side by side with nginx, HAProxy, Envoy, Caddy, Traefik: ratios, written to benchmarks/results
 	@$(SETUP) test dev

@@ -33,6 +33,7 @@ WIRE_STATUS: Mapping[str, int] = {
     "unknown_transfer_coding": 501,
     "unsafe_head": 500,
     "version_not_supported": 505,
+    "websocket_bad_version": 426,
 }
 """What the sender of such a request is answered; 400 for all others. A response of that kind is always a 502."""
 
@@ -44,6 +45,7 @@ RESPONSE_ONLY = frozenset(
         "too_many_informational",
         "unasked_101",
         "unsolicited_data",
+        "websocket_bad_accept",
     }
 )
 """Reasons that only an upstream's response can have."""
@@ -61,33 +63,94 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     "body_too_large": Reason(413, _DOWN, "The request's body is longer than the route's `body_limit`."),
     "body_too_slow": Reason(408, _DOWN, "The request's body came slower than `caps.body_rate`."),
     "downstream_left": Reason(499, _DOWN, "The downstream peer closed the connection before its answer was complete."),
+    "grpc_bad_message": Reason(
+        400, _DOWN, "The prefix of a message of a gRPC call has flags that gRPC does not define."
+    ),
+    "grpc_bad_timeout": Reason(400, _DOWN, "The `grpc-timeout` of a gRPC call is not up to eight digits and a unit."),
+    "grpc_message_too_large": Reason(413, _DOWN, "A message of a gRPC call is longer than `grpc.max_message`."),
+    "grpc_web_bad_text": Reason(400, _DOWN, "The body of a gRPC-Web call in its text form is not base64."),
     "head_timeout": Reason(408, _DOWN, "A request's head was not complete within `caps.head_deadline`."),
     "misdirected_request": Reason(
         421, _DOWN, "Host would have selected another certificate or client policy than SNI did."
     ),
     "write_timeout": Reason(408, _DOWN, "The downstream peer took nothing of its answer for `caps.write_gap`."),
+    # WebSocket handshakes; most of their reasons are the codecs'.
+    "websocket_not_switched": Reason(
+        502, _UP, "The upstream answered a handshake by 2xx instead of 101; over HTTP/2 that would mean that it agreed."
+    ),
+    "websocket_no_http1": Reason(
+        502, _HERE, "The endpoint is spoken to in HTTP/2 only, and WebSocket takes HTTP/1.1 there."
+    ),
+    "websocket_drained": Reason(499, _HERE, "A WebSocket was ended by 1001, because the gateway or its listener went."),
+    "websocket_failed": Reason(
+        499, _HERE, "A peer of a WebSocket broke the protocol or a limit, and its Close said how."
+    ),
+    "websocket_idle": Reason(499, _HERE, "No message passed on a WebSocket for `websocket.idle`."),
+    "websocket_lost": Reason(499, _HERE, "A peer of a WebSocket went without a Close."),
+    "websocket_silent": Reason(
+        499, _HERE, "A peer of a WebSocket did not answer a ping within `websocket.pong_timeout`."
+    ),
+    "websocket_too_fast": Reason(499, _DOWN, "The client of a WebSocket sent more messages than `websocket.rate`."),
+    "websocket_off": Reason(501, _HERE, "The route says `websocket: {mode: off}`."),
+    "websocket_origin_refused": Reason(403, _DOWN, "The page that opens the WebSocket is not in `websocket.origins`."),
     # Routing and files.
     "method_not_allowed": Reason(405, _DOWN, "Routes fit, but none has this method; `Allow` lists those there are."),
     "no_file": Reason(404, _DOWN, "The folder of a `files:` route has no such file, or it may not be served."),
     "no_route": Reason(404, _DOWN, "No route fits host, path and conditions."),
     "precondition_failed": Reason(412, _DOWN, "A file is not, or is, the version that the request's condition names."),
     "range_not_satisfiable": Reason(416, _DOWN, "The range asked for lies beyond the end of the file."),
+    "transcode_bad_body": Reason(
+        400, _DOWN, "The JSON of a request that is transcoded to gRPC does not fit its message."
+    ),
+    "transcode_bad_path": Reason(
+        400, _DOWN, "What the path of a request that is transcoded to gRPC holds does not fit its message."
+    ),
+    "transcode_bad_query": Reason(
+        400,
+        _DOWN,
+        "A query parameter of a request that is transcoded to gRPC names no field that is left to the query, or does not fit it.",
+    ),
     # The upstream.
     "connect_failed": Reason(503, _UP, "A connection to the endpoint failed, for another reason than the ones below."),
     "connect_refused": Reason(503, _UP, "The endpoint refuses connections: nothing listens there."),
     "connect_timeout": Reason(503, _UP, "No connection to the endpoint within `timeouts.connect`."),
+    "grpc_bad_response": Reason(
+        502,
+        _UP,
+        "What answers a gRPC call is not what gRPC allows, or not the message that the descriptors say; or it is compressed, though"
+        " that was not asked for.",
+    ),
+    "grpc_response_too_large": Reason(
+        502,
+        _UP,
+        "A message that answers a gRPC call is longer than `grpc.max_message`; the caller gets RESOURCE_EXHAUSTED.",
+    ),
+    "health_check_failed": Reason(502, _UP, "What answered a gRPC health check is no answer to it."),
+    "health_check_timeout": Reason(504, _UP, "A health check was not answered in time."),
     "resolve_failed": Reason(503, _UP, "The endpoint's name has no address."),
     "upstream_aborted": Reason(502, _UP, "The connection to the upstream was ended from this side."),
     "upstream_closed": Reason(502, _UP, "The upstream closed the connection in the middle of an exchange."),
     "upstream_head_timeout": Reason(504, _UP, "The head of the response did not come within `timeout.head`."),
     "upstream_idle_timeout": Reason(504, _UP, "No byte of the response came for `timeout.idle`."),
-    "upstream_reset": Reason(502, _UP, "The upstream reset the connection."),
+    "upstream_not_grpc": Reason(
+        502,
+        _UP,
+        "A gRPC call was answered with something else; the record shows this, the caller the code for its HTTP status.",
+    ),
+    "upstream_ping_timeout": Reason(
+        504, _UP, "An HTTP/2 connection to the upstream was silent and did not answer a PING."
+    ),
+    "upstream_refused_stream": Reason(
+        503, _UP, "The upstream took an HTTP/2 stream back unread (REFUSED_STREAM, GOAWAY), each time it was tried."
+    ),
+    "upstream_reset": Reason(502, _UP, "The upstream reset the connection, or the HTTP/2 stream."),
     "upstream_tls": Reason(502, _UP, "TLS to the upstream failed: its certificate, its name or its protocol."),
     # The gateway.
     "answer_failed": Reason(500, _HERE, "A defect of the gateway while it sent an answer; the log has the traceback."),
     "bad_rewrite": Reason(500, _HERE, "A route's rewrite made something that is no path."),
     "file_failed": Reason(500, _HERE, "A file could not be read to its end."),
     "gateway_stopped": Reason(503, _HERE, "The gateway ended while the exchange was under way; the connection is cut."),
+    "grpc_deadline": Reason(504, _HERE, "A gRPC call was not finished within its own `grpc-timeout`."),
     "informational_answer": Reason(500, _HERE, "A middleware or resource gave a status below 200 as its final answer."),
     "internal_error": Reason(500, _HERE, "A defect of the gateway or of a middleware; the log has the traceback."),
     "loop_detected": Reason(508, _HERE, "The request came from this gateway: an upstream leads back to it."),
@@ -105,5 +168,10 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
         500, _HERE, "A route wanted to take the connection over, and the request had not asked for it."
     ),
     "total_timeout": Reason(504, _HERE, "The exchange took longer than the route's `timeout.total`."),
+    "transcode_client_stream": Reason(
+        501,
+        _HERE,
+        "The method that a request would be transcoded to takes a stream of messages; that is not supported.",
+    ),
 }
 """reason -> what it means, for everything above the codecs. `bad_target` and `missing_host` come from there as well."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from edgegw.errors import GatewayError, Phase, Side
-from edgegw.exchange.interfaces import BodySink, BodySource
+from edgegw.exchange.interfaces import BodyGuard, BodySink, BodySource
 from edgegw.wire.headers import Field
 
 HIGH_WATER = 65536
@@ -26,12 +26,12 @@ class Body:
         length: declared size in bytes, None when unknown.
         source: told to start, pause, resume, cancel; None for a body that is made in memory.
 
-    `size` is the number of bytes that came so far, read or not.
+    `size` is the number of bytes that came so far, read or not. `guard` looks at them on their way, if one was set by `watch`.
     """
 
     __slots__ = (
-        "_cancelled", "_chunks", "_full", "_paused", "_sink", "_started", "_waiting", "ended", "error", "length",
-        "limit", "size", "source", "trailers",
+        "_cancelled", "_chunks", "_full", "_paused", "_sink", "_started", "_waiting", "ended", "error", "guard",
+        "length", "limit", "size", "source", "trailers",
     )  # fmt: skip
 
     def __init__(self, length: int | None = None, source: BodySource | None = None) -> None:
@@ -42,6 +42,7 @@ class Body:
         self.trailers: tuple[Field, ...] = ()
         self.size = 0
         self.limit: float = _UNLIMITED
+        self.guard: BodyGuard | None = None
         self._sink: BodySink | None = None
         self._chunks: list[bytes] = []
         self._waiting = 0
@@ -67,8 +68,9 @@ class Body:
         """Pass data on, or keep it until a sink is there. Data behind the end, or that nobody wants, are counted only."""
         self.size += len(data)
         if self.size > self.limit:
-            self._overflow()
-            return
+            data = self._at_limit(data)
+            if not data:
+                return
         sink = self._sink
         if sink is not None:
             sink.write(data)
@@ -82,12 +84,31 @@ class Body:
             if not self._paused:
                 self.source.pause()
 
-    def _overflow(self) -> None:
-        self.limit = _UNLIMITED
-        self._chunks = []
-        self._waiting = 0
+    def _at_limit(self, data: bytes) -> bytes:
+        """What may pass of the data that go beyond `limit`: the cap, or the place where the guard wants to look."""
+        guard, size = self.guard, len(data)
+        if guard is None:
+            self.limit = _UNLIMITED
+            self._chunks = []
+            self._waiting = 0
+            self.fail(_too_large())
+            return b""
+        try:
+            self.limit = self.size + guard.look(data, max(size - int(self.size - self.limit), 0))
+        except GatewayError as error:
+            self.limit = _UNLIMITED
+            if guard.good:
+                self.size -= size
+                self.write(data[: guard.good])
+                self.size += size - guard.good
+            self.fail(error)
+            return b""
+        return data
+
+    def fail(self, error: GatewayError) -> None:
+        """What is between source and sink breaks the body off: the sink is told, and the source that nobody reads the rest."""
         live = self._live
-        self.abort(_too_large())
+        self.abort(error)
         if live and self.source is not None:
             self.source.cancel()
 
@@ -103,8 +124,12 @@ class Body:
             sink.end(trailers)
 
     def abort(self, error: GatewayError) -> None:
-        """The source failed; the sink must not take what it has for a complete message."""
+        """The source failed; the sink must not take what it has for a complete message, unless the guard has words that say so."""
         if self.ended or self.error is not None:
+            return
+        last = self.guard.last_words(error) if self.guard is not None else None
+        if last is not None:
+            self.end(last)
             return
         self.error = error
         sink = self._sink
@@ -151,8 +176,21 @@ class Body:
         """
         if (self.length or 0) > limit or self.size > limit:
             raise _too_large()
-        if not self.ended:
+        if not self.ended and self.guard is None:
             self.limit = limit
+
+    def watch(self, guard: BodyGuard) -> None:
+        """Let a guard look at what passes, in place of a cap. Only before `attach`, and not of `EMPTY`.
+
+        Raises:
+            GatewayError: what it finds in what is here already.
+        """
+        ahead = 0
+        for chunk in self._chunks:
+            size = len(chunk)
+            ahead = guard.look(chunk, ahead) if ahead < size else ahead - size
+        self.guard = guard
+        self.limit = self.size + ahead
 
     def attach(self, sink: BodySink) -> None:
         """Let everything flow into the sink, what waits first. A body has one reader in its life.

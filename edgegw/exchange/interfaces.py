@@ -45,3 +45,23 @@ class BodySink(Protocol):
 
     def abort(self, error: GatewayError) -> None:
         """The body ends here, incomplete."""
+
+
+class BodyGuard(Protocol):
+    """Looks at a body's bytes on their way from source to sink, wherever it asked to."""
+
+    good: int
+    """Of the data shown last: how many bytes were all right, when `look` raised."""
+
+    def look(self, data: bytes, at: int) -> int:
+        """Look at the data from index `at` on.
+
+        Returns:
+            how many of the bytes behind these data need not be shown.
+
+        Raises:
+            GatewayError: the body is not to go on; its source is cancelled.
+        """
+
+    def last_words(self, error: GatewayError) -> tuple[Field, ...] | None:
+        """The body breaks off: trailers that say so and end it in order, or None if there are no such trailers."""

@@ -62,6 +62,9 @@ class Takeover(Protocol):
             the `IProtocol` that gets further bytes and `connectionLost`.
         """
 
+    def drain(self) -> None:
+        """The gateway goes: end in the way of the protocol, soon; the transport is cut when the grace is over."""
+
 
 class Response:
     """What the downstream peer gets: a head, a streaming body with trailers after it, or a takeover of the connection.
@@ -121,14 +124,29 @@ class Outcome:
 class Connection(Protocol):
     """The downstream connection, as far as an exchange may know it. All attributes are fixed for the connection's life."""
 
-    peer: str
-    """Address of the socket's (or PROXY protocol's) other side, without port; empty for UNIX sockets."""
-    peer_port: int
-    local_port: int
-    tls: Any
-    """`edgegw.net.tls.TlsFacts` of a TLS connection, else None."""
-    listener: Any
-    """The `edgegw.net.listener.Listener` it came in by: name, settings."""
+    @property
+    def peer(self) -> str:
+        """Address of the socket's (or PROXY protocol's) other side, without port; empty for UNIX sockets."""
+
+    @property
+    def peer_port(self) -> int:
+        """The other side's port."""
+
+    @property
+    def local_port(self) -> int:
+        """Our port."""
+
+    @property
+    def tls(self) -> Any:
+        """`edgegw.net.listener.TlsFacts` of a TLS connection, else None."""
+
+    @property
+    def listener(self) -> Any:
+        """The `edgegw.net.listener.Listener` it came in by: name, settings."""
+
+    @property
+    def local_host(self) -> str:
+        """Our address on it, or what PROXY protocol said; empty for UNIX sockets."""
 
     def informational(self, exchange: Exchange, head: ResponseHead) -> None:
         """Send a 1xx head before the response (HTTP/1.1 and later; dropped silently for HTTP/1.0)."""

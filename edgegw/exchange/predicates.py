@@ -20,6 +20,8 @@ from edgegw.config.problems import Problems, quoted
 from edgegw.config.units import Cidr, Network
 from edgegw.exchange.model import Exchange
 from edgegw.exchange.patterns import compile_pattern
+from edgegw.wire.grpc import is_grpc
+from edgegw.wire.grpc_web import asks_for_web, web_kind
 
 Test = Callable[[Exchange], bool]
 Fits = Callable[[bytes], bool]
@@ -66,8 +68,10 @@ class WhenSettings(Settings):
     """Cookies by name."""
     client_ip: list[Cidr] = []
     """Address ranges, one of which holds the client's address (the one found behind `trusted_proxies`)."""
-    protocol: Literal["http1", "grpc", "websocket"] | None = None
-    """`http1`: HTTP/1.x; `grpc`: content type application/grpc; `websocket`: asks for an upgrade to WebSocket."""
+    protocol: Literal["http1", "grpc", "grpc_web", "websocket"] | None = None
+    """`http1`: HTTP/1.x; `grpc`: content type application/grpc; `grpc_web`: application/grpc-web, and the CORS preflights for it;
+    `websocket`: asks for an upgrade to WebSocket.
+    """
     sni: str | None = None
     """The server name of the TLS connection, exact or with `*` for its first label."""
 
@@ -256,15 +260,17 @@ _SOURCES: dict[str, Callable[[bytes], Values]] = {
 }
 
 
-def _is_grpc(exchange: Exchange) -> bool:
-    kind = exchange.request.headers.get(b"content-type", b"") or b""
-    kind = kind.partition(b";")[0].strip().lower()
-    return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
+def _is_grpc_web(exchange: Exchange) -> bool:
+    headers = exchange.head.headers
+    if exchange.head.method == "OPTIONS":
+        return asks_for_web(headers)
+    return web_kind(headers.get(b"content-type")) is not None
 
 
 _PROTOCOLS: dict[str, Test] = {
     "http1": lambda exchange: exchange.head.version.startswith("1"),
-    "grpc": _is_grpc,
+    "grpc": lambda exchange: is_grpc(exchange.request.headers.get(b"content-type")),
+    "grpc_web": _is_grpc_web,
     "websocket": lambda exchange: b"websocket" in exchange.head.upgrade,
 }
 

@@ -60,6 +60,12 @@ class Replay:
             self._body.hand_on(self)
             self._body.pause()
 
+    def settle(self) -> None:
+        """The attempt is the last one: what was kept goes, and the rest of the body flows into the sink without a detour."""
+        self._kept = None
+        if self._sink is not None:
+            self._body.hand_on(self._sink)
+
     def pause(self) -> None:
         """The sink's peer is slow."""
         self._body.pause()

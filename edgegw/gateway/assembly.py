@@ -23,6 +23,8 @@ from edgegw.gateway.telemetry import Telemetry
 from edgegw.gateway.upstreams import Upstreams, files_digest
 from edgegw.middleware.access_record import AccessRecord
 from edgegw.middleware.client_address import ClientAddress
+from edgegw.middleware.grpc import GRPC_CALLS
+from edgegw.middleware.grpc_web import GRPC_WEB, cors_of
 from edgegw.middleware.header_rules import HEADER_RULES
 from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
 from edgegw.middleware.pipeline import MiddlewareUse, Step, fold
@@ -31,6 +33,8 @@ from edgegw.middleware.request_id import RequestId
 from edgegw.middleware.rescue import Rescue
 from edgegw.middleware.security_headers import SECURITY_HEADERS
 from edgegw.middleware.timeouts import TOTAL_TIMEOUT, TotalTimeoutSettings
+from edgegw.middleware.transcode.transcode import TRANSCODE
+from edgegw.middleware.websocket_origin import websocket_origin
 from edgegw.net.addresses import CidrSet
 from edgegw.net.listener import Terms
 from edgegw.net.resolver import Resolver, ThreadedLookup
@@ -48,8 +52,13 @@ from edgegw.targets.redirect import Redirect
 from edgegw.targets.resource import ResourceTarget
 from edgegw.targets.respond import Respond
 from edgegw.targets.to_https import ToHttps
+from edgegw.targets.websocket import Upgrading, WebSocketTarget, websocket_off
 from edgegw.upstream.cluster import Cluster
 from edgegw.wire.http1_limits import METHODS, Http1Limits
+from edgegw.wire.http2_limits import Http2Limits
+from edgegw.wire.origins import Origins
+
+_ALPN = {"http1": b"http/1.1", "http2": b"h2"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +154,8 @@ class Assembly:
         # The same certificates keep their contexts, and with them the sessions that clients may resume.
         tls = known
         if listen.tls is not None and tls is None:
-            store = CertificateStore.load(listen.tls, problems.under("tls"), base_dir)
+            alpn = [_ALPN[protocol] for protocol in ("http2", "http1") if protocol in listen.protocols]
+            store = CertificateStore.load(listen.tls, problems.under("tls"), base_dir, alpn=alpn)
             tls = ServerTls(store) if store is not None else None
         caps = listen.caps
         limits = Http1Limits(
@@ -157,7 +167,15 @@ class Assembly:
             escaped_slashes=listen.escaped_slashes,
             trailers_allowed=frozenset(name.lower().encode("ascii") for name in listen.trailers),
         )
-        return Terms(caps, limits, responder, tls, trusted)
+        http2 = Http2Limits(
+            streams=caps.streams,
+            list=caps.head,
+            fields=caps.fields,
+            noise=caps.glitches,
+            requests=10 * caps.requests,
+        )
+        proxied = CidrSet(map(str, listen.proxy_protocol.trusted)) if listen.proxy_protocol is not None else None
+        return Terms(caps, limits, responder, tls, trusted, listen.protocols, http2, proxied)
 
     # The route stage, folded per route.
 
@@ -173,6 +191,8 @@ class Assembly:
             match = compile_match(route.match, here.under("match"))
             when = compile_when(route.when, here.under("when")) if route.when is not None else None
             captures = match.parameters if match is not None else frozenset()
+            if route.to is None and "websocket" in own.model_fields_set:
+                here.add(("websocket",), 'only routes with "to" open WebSockets')
             target = self._target(own, route, clusters, base_dir, here, captures)
             canonical = self._canonical_steps(route, base_dir, here)
             steps = self._own_steps(route.middleware, base_dir, here.under("middleware"))
@@ -181,7 +201,9 @@ class Assembly:
             name = route.name or _free_name(str(match), names)
             # Outside everything a route may reorder: what is in flight is the gateway's own account.
             responder = self._with.telemetry.in_flight(name)(fold(canonical, steps, target))
-            compiled = Route(name, responder, str(match), ("routes", index))
+            cors = cors_of(route.grpc.web) if route.to is not None else None
+            preflight = cors.preflight if cors is not None else None
+            compiled = Route(name, responder, str(match), ("routes", index), preflight=preflight)
             routes.append(compiled)
             entries.append(Entry(match, when, route.priority, compiled, ("routes", index)))
         return routes, entries
@@ -194,11 +216,20 @@ class Assembly:
         # On every answer, so outermost.
         if route.security_headers:
             steps.append(step(SECURITY_HEADERS, route.security_headers))
+        # From here on there is one gRPC; whatever answers below is translated.
+        if route.to is not None and route.grpc.web.enabled:
+            steps.append(step(GRPC_WEB, route.grpc.web))
+        # Cheaper than whatever comes, and before a transform may give the upstream another Origin.
+        if route.to is not None and route.websocket.origins:
+            steps.append(Step("websocket", websocket_origin(Origins(route.websocket.origins))))
         # Before anything reads the body.
         steps.append(step(REQUEST_CAPS, RequestCapsSettings(body_limit=route.body_limit)))
         # Covers everything below that may wait.
         if isinstance(route.timeout.total, float):
             steps.append(step(TOTAL_TIMEOUT, TotalTimeoutSettings.model_construct(total=route.timeout.total)))
+        # The caller's deadline, if it is earlier still; and the messages, before anything else reads the body.
+        if route.to is not None:
+            steps.append(step(GRPC_CALLS, route.grpc))
         # Transforms: what the target sees. Header rules first, so that a rewrite's own fields win.
         if "headers" in route.model_fields_set:
             steps.append(step(HEADER_RULES, route.headers))
@@ -206,6 +237,11 @@ class Assembly:
             rewrite = Rewrite.compile(route.rewrite, problems.under("rewrite"))
             if rewrite is not None:
                 steps.append(Step("rewrite", rewrite))
+        # Of what all others have seen and changed as HTTP, the call is made.
+        if route.to is not None and route.grpc.transcode is not None:
+            around = self._around(base_dir, problems.under("grpc", "transcode"))
+            transcode = TRANSCODE.build(route.grpc.transcode.within(route.grpc.max_message), around)
+            steps.append(Step(TRANSCODE.name, transcode))
         # The route's own middleware, then the target.
         return steps
 
@@ -248,7 +284,7 @@ class Assembly:
             problems.add(("resource",), f"{quoted(route.resource)} cannot be imported: {told(error)}")
             return None
 
-    def _proxy(self, own: RouteSettings, route: RouteSettings, cluster: Cluster) -> Proxy:
+    def _proxy(self, own: RouteSettings, route: RouteSettings, cluster: Cluster) -> Responder:
         """What is said closest to the exchange holds: the route, then its upstream, then the defaults of routes."""
         times = cluster.settings.timeouts
         limits = []
@@ -257,7 +293,11 @@ class Assembly:
             said = (getattr(own.timeout, name), of_upstream, getattr(route.timeout, name))
             limits.append(next((limit for limit in said if limit is not None), getattr(times, name)))
         head, idle = limits
-        return Proxy(cluster, head, idle, self._with.reactor.seconds, self._with.telemetry.upstream(cluster.name))
+        metrics, wheel, sockets = self._with.telemetry.upstream(cluster.name), self._with.wheel, route.websocket
+        proxy = Proxy(cluster, head, idle, self._with.reactor.seconds, metrics)
+        if sockets.mode == "off":
+            return Upgrading(proxy, websocket_off)
+        return Upgrading(proxy, WebSocketTarget(cluster, sockets, (head, idle), wheel, metrics))
 
 
 def _free_name(match: str, taken: set[str]) -> str:
@@ -281,7 +321,8 @@ def _https_port(settings: GatewaySettings) -> int:
 
 def tls_mark(listen: ListenSettings, base_dir: Path) -> object:
     """What is equal as long as a listener's TLS is the same: what is said of it, and what is in its files."""
-    return None if listen.tls is None else (listen.tls, files_digest(listen.tls.paths(base_dir)))
+    tls = listen.tls
+    return None if tls is None else (tls, sorted(listen.protocols), files_digest(tls.paths(base_dir)))
 
 
 def watched_files(settings: GatewaySettings, base_dir: Path) -> tuple[Path, ...]:
@@ -292,6 +333,10 @@ def watched_files(settings: GatewaySettings, base_dir: Path) -> tuple[Path, ...]
             files.extend(listen.tls.paths(base_dir))
     for upstream in settings.upstreams.values():
         files.extend(merged(upstream, settings.defaults.upstream).tls.paths(base_dir))
+    for route in settings.routes:
+        transcode = merged(route, settings.defaults).grpc.transcode
+        if transcode is not None:
+            files.extend(transcode.paths(base_dir))
     return tuple(dict.fromkeys(files))
 
 

@@ -7,11 +7,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from edgegw.config.model import Settings
+from edgegw.middleware.grpc import GRPC_CALLS
+from edgegw.middleware.grpc_web import GRPC_WEB
 from edgegw.middleware.header_rules import HEADER_RULES
 from edgegw.middleware.interfaces import ENTRY_POINTS, MiddlewarePart
 from edgegw.middleware.request_caps import REQUEST_CAPS
 from edgegw.middleware.security_headers import SECURITY_HEADERS
 from edgegw.middleware.timeouts import TOTAL_TIMEOUT
+from edgegw.middleware.transcode.transcode import TRANSCODE
 from edgegw.upstream.balance.round_robin import RoundRobin
 from edgegw.upstream.balance.weighted_round_robin import WeightedRoundRobin
 
@@ -20,7 +23,15 @@ BALANCERS: Mapping[str, Callable[..., Any]] = {
     "weighted_round_robin": WeightedRoundRobin,
 }
 
-MIDDLEWARE: tuple[MiddlewarePart, ...] = (SECURITY_HEADERS, REQUEST_CAPS, TOTAL_TIMEOUT, HEADER_RULES)
+MIDDLEWARE: tuple[MiddlewarePart, ...] = (
+    SECURITY_HEADERS,
+    GRPC_WEB,
+    REQUEST_CAPS,
+    TOTAL_TIMEOUT,
+    GRPC_CALLS,
+    HEADER_RULES,
+    TRANSCODE,
+)
 
 
 class Parts:

@@ -171,4 +171,4 @@ class Entrances:
 def _policy(settings: ListenSettings) -> object:
     """Whom a listener lets in at all: connections that were let in by another one don't stay."""
     tls = settings.tls
-    return None if tls is None else (tls.client, tls.min_version)
+    return settings.proxy_protocol, None if tls is None else (tls.client, tls.min_version)

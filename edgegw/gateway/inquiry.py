@@ -145,6 +145,7 @@ class _Asked:
     """The connection of a request that nobody sent."""
 
     peer_port = local_port = 0
+    local_host = ""
     listener = None
 
     def __init__(self, client: str, server_name: str | None) -> None:

@@ -17,11 +17,10 @@ _SHOWN = 10
 
 _UPSTREAM = frozenset({"discovery", "protocol", "health", "outlier", "breaker", "retry"})
 _ROUTE = frozenset({
-    "auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "retry", "mirror", "handler", "websocket",
+    "auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "retry", "mirror", "handler",
 })  # fmt: skip
 LATER: Mapping[str, frozenset[str]] = {
     "": frozenset({"workers", "auth", "limits", "middleware", "discovery", "handlers", "services", "admin"}),
-    "listen": frozenset({"protocols", "proxy_protocol"}),
     "upstreams": _UPSTREAM,
     "upstreams.endpoints": frozenset({"zone", "tier", "meta"}),
     "routes": _ROUTE,

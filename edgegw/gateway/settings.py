@@ -18,10 +18,12 @@ from edgegw.config.problems import quoted
 from edgegw.config.units import Duration, Size
 from edgegw.exchange.predicates import WhenSettings
 from edgegw.export.settings import ObserveSettings
+from edgegw.middleware.grpc_web import GrpcSettings
 from edgegw.middleware.header_rules import HeaderRulesSettings
 from edgegw.middleware.pipeline import MiddlewareUse
 from edgegw.middleware.security_headers import SecurityHeadersSettings
 from edgegw.net.settings import ListenSettings
+from edgegw.net.websocket.settings import WebSocketSettings
 from edgegw.routing.match import MatchSettings
 from edgegw.routing.rewrite import RewriteSettings
 from edgegw.targets.files import FilesSettings
@@ -80,10 +82,17 @@ class RouteDefaults(Settings):
     """What a route may say about itself, and what `defaults` may say for all of them."""
 
     timeout: RouteTimeouts = Field(default=RouteTimeouts(), description="Deadlines.")
-    body_limit: Size = Field(default=10 * 1024 * 1024, description="Bytes of a request's body; more is a 413.")
+    body_limit: Size = Field(
+        default=10 * 1024 * 1024,
+        description="Bytes of a request's body; more is a 413. Not for gRPC calls, which are streams of messages: see `grpc`.",
+    )
+    grpc: GrpcSettings = Field(default=GrpcSettings(), description="gRPC and gRPC-Web calls of a route that has `to`.")
     headers: HeaderRulesSettings = Field(default=HeaderRulesSettings(), description="Header fields changed.")
     security_headers: SecurityHeadersSettings | Literal[False] = Field(
         default=SecurityHeadersSettings(), description="Fields for browsers, where the answer has none; false is off."
+    )
+    websocket: WebSocketSettings = Field(
+        default=WebSocketSettings(), description="What becomes of WebSocket handshakes, on routes with `to`."
     )
     middleware: tuple[MiddlewareUse, ...] = Field(
         default=(), description="Middleware of the route's own, outermost first."

@@ -37,6 +37,10 @@ class ListenerCounts:
         """A TLS handshake ended."""
         self._registry.tls_handshakes.child(listener=self._name, outcome=outcome).inc()
 
+    def broke(self, reason: str) -> None:
+        """An HTTP/2 connection was ended because of its peer."""
+        self._registry.http2_errors.child(listener=self._name, reason=reason).inc()
+
 
 class InFlight:
     """The outermost layer of a route: its exchange counts as in flight from here on."""

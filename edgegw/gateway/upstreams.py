@@ -50,6 +50,8 @@ class Upstreams:
     def _cluster(
         self, name: str, settings: UpstreamSettings, old: Cluster | None, base_dir: Path, problems: Problems
     ) -> Cluster:
+        _check_versions(settings, problems)
+        _check_introduction(settings, problems)
         digest = files_digest(settings.tls.paths(base_dir))
         same_ways = old is not None and old.files_digest == digest and _ways(old.settings) == _ways(settings)
         if old is not None and same_ways and old.settings == settings:
@@ -58,10 +60,13 @@ class Upstreams:
             connector, kept = old.connector, _Kept(old.endpoints)
         else:
             tls = self._tls(settings, base_dir, problems)
-            connector = Connector(self._reactor, self._wheel, self._resolver, tls, settings.timeouts.connect)
+            connector = Connector(
+                self._reactor, self._wheel, self._resolver, tls, settings.timeouts.connect, settings.protocol
+            )
             kept = _Kept(())
         endpoints = [
-            kept.take(each) or Endpoint(each, settings.pool, connector, self._wheel) for each in settings.endpoints
+            kept.take(each) or Endpoint(each, settings.pool, connector, self._wheel, settings.proxy_protocol)
+            for each in settings.endpoints
         ]
         for endpoint in endpoints:
             kept.adopt_pool(endpoint)
@@ -105,7 +110,37 @@ def _is_secure(settings: UpstreamSettings) -> bool:
 
 def _ways(settings: UpstreamSettings) -> tuple[object, ...]:
     """What a pool's connections depend on."""
-    return settings.tls, settings.pool, settings.timeouts.connect, _is_secure(settings)
+    times, version = settings.timeouts, settings.proxy_protocol
+    return settings.tls, settings.pool, times.connect, settings.protocol, version, _is_secure(settings)
+
+
+def _check_versions(settings: UpstreamSettings, problems: Problems) -> None:
+    """Reports endpoints that cannot be spoken to in what `protocol` says."""
+    if settings.protocol != "http1":
+        return
+    for index, each in enumerate(settings.endpoints):
+        scheme = each.url.split("://", 1)[0]
+        if EndpointUrl.parse(each.url).http2:
+            plain = "https" if scheme == "grpcs" else "http"
+            problems.add(
+                ("endpoints", index),
+                f"a {scheme}:// endpoint is spoken to in HTTP/2, and `protocol` says http1",
+                f'write {plain}:// for HTTP/1.1, or "protocol: auto"',
+            )
+
+
+def _check_introduction(settings: UpstreamSettings, problems: Problems) -> None:
+    """Reports PROXY headers where connections are shared."""
+    if settings.proxy_protocol is None:
+        return
+    words = "a connection that begins with a PROXY header belongs to one client; over HTTP/2 all share it"
+    if settings.protocol == "http2":
+        problems.add(("proxy_protocol",), words, 'write "protocol: http1", or leave proxy_protocol out')
+        return
+    for index, each in enumerate(settings.endpoints):
+        if EndpointUrl.parse(each.url).http2:
+            hint = "write http:// or https://, or leave proxy_protocol out"
+            problems.add(("endpoints", index), words, hint)
 
 
 def files_digest(files: Iterable[Path]) -> bytes:

@@ -12,12 +12,17 @@ from edgegw.exchange.body import EMPTY
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.model import Exchange, Response
 from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
+from edgegw.wire.grpc import is_grpc
 
 
 class RequestCapsSettings(Settings):
     """Caps of a request."""
 
-    body_limit: Size = Field(default=10 * 1024 * 1024, ge=0, description="Bytes of a request's body; more is a 413.")
+    body_limit: Size = Field(
+        default=10 * 1024 * 1024,
+        ge=0,
+        description="Bytes of a request's body; more is a 413. Not for gRPC calls, which are streams of messages: see `grpc`.",
+    )
 
 
 class RequestCaps:
@@ -32,7 +37,7 @@ class RequestCaps:
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Cap the body, go on."""
         body = exchange.request.body
-        if body is not EMPTY:
+        if body is not EMPTY and not is_grpc(exchange.request.headers.get(b"content-type")):
             body.cap(self._limit)
         return self._next(exchange)
 

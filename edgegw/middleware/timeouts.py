@@ -1,4 +1,7 @@
-"""The deadline of a whole exchange. Off unless a route asks: a body that keeps moving is never cut."""
+"""The deadline of a whole exchange. Off unless a route asks: a body that keeps moving is never cut.
+
+Of a WebSocket it covers the handshake: what comes then is one answer without an end, and has `websocket.idle`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from edgegw.errors import GatewayError, Phase
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.model import Exchange, Outcome, Response
 from edgegw.middleware.interfaces import MiddlewarePart, Surroundings
-from edgegw.runtime.wheel import Wheel
+from edgegw.runtime.wheel import Deadline, Wheel
 
 
 class TotalTimeoutSettings(Settings):
@@ -49,7 +52,17 @@ class TotalTimeout:
         exchange.deadline_s = exchange.started_s + self._total_s
         deadline.set_at(exchange.deadline_s)
         exchange.on_end(ended)
+        if exchange.head.upgrade:
+            return self._until_taken_over(exchange, deadline)
         return self._next(exchange)
+
+    async def _until_taken_over(self, exchange: Exchange, deadline: Deadline) -> Response:
+        """What takes the connection over has its own ideas about time; the deadline was for getting there."""
+        response = await self._next(exchange)
+        if response.takeover is not None:
+            deadline.drop()
+            exchange.deadline_s = None
+        return response
 
 
 def build(settings: TotalTimeoutSettings, around: Surroundings) -> Middleware:

@@ -18,6 +18,7 @@ from edgegw.exchange.model import Exchange, Outcome, Response, Takeover
 from edgegw.exchange.render import render
 from edgegw.net.answer import Framed, frame_answer, frame_informational
 from edgegw.net.patience import Patience
+from edgegw.net.proxied import Placed
 from edgegw.wire.events import Event, ResponseHead
 from edgegw.wire.headers import Field
 from edgegw.wire.http1 import RequestCodec
@@ -34,7 +35,7 @@ _ANY = float("inf")
 _log = Logger("edgegw.net.answering")
 
 
-class Answering(Protocol):
+class Answering(Placed, Protocol):
     """What is common to both halves, and the answering one.
 
     Args:
@@ -238,6 +239,8 @@ class Answering(Protocol):
             rebind()
         if self._read_paused:
             transport.resumeProducing()
+        if self._closing and self._exchange is not None:
+            takeover.drain()
 
     # The end of an exchange.
 

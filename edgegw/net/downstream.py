@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IHandshakeListener, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -27,24 +27,26 @@ from edgegw.wire.headers import Headers
 from edgegw.wire.http1_encode import CONTINUE
 
 if TYPE_CHECKING:
-    from edgegw.net.listener import Listener
+    from edgegw.net.listener import Listener, TlsFacts
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IPushProducer)
 class Http1Downstream(Answering):
     """One downstream connection.
 
     Args:
-        listener: whom it came in by. peer, peer_port, local_port: of the socket, or as PROXY protocol said.
+        listener: whom it came in by. peer, peer_port, local_port: of the socket, or as PROXY protocol said. tls: what the
+        handshake told, else None.
     """
 
-    def __init__(self, listener: Listener, peer: str, peer_port: int, local_port: int) -> None:
+    def __init__(
+        self, listener: Listener, peer: str, peer_port: int, local_port: int, tls: TlsFacts | None = None
+    ) -> None:
         super().__init__(listener)
         self.peer = peer
         self.peer_port = peer_port
         self.local_port = local_port
-        self._handshaking = self._secure
-        self._fault = ""
+        self.tls = tls
         # An upload ended that its answer did not wait for.
         self._ended_late = False
         self._pumping = False
@@ -52,27 +54,15 @@ class Http1Downstream(Answering):
     # The connection's life.
 
     def connectionMade(self) -> None:
-        """Twisted: accepted; below TLS the handshake is still to come."""
+        """Twisted: accepted, and TLS, if there is any, established."""
         self.transport.registerProducer(self, True)
-        if self._handshaking:
-            self._patience.handshake()
-        else:
-            self._patience.idle()
-        self.listener.opened(self)
-
-    def handshakeCompleted(self) -> None:
-        """Twisted: the TLS handshake is done."""
-        self._handshaking = False
-        self.tls = self.listener.tls_facts(self.transport)
         self._patience.idle()
-        if self._closing:
-            self._patience.draining()
+        self.listener.opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: gone. Whatever the exchange waits for is cancelled."""
         self._stop_listening()
         self._patience.over()
-        fault = (self._fault or getattr(reason.value, "reason", "handshake_aborted")) if self._handshaking else ""
         try:
             if self._taken is not None:
                 self._taken.connectionLost(reason)
@@ -80,12 +70,14 @@ class Http1Downstream(Answering):
             if self._exchange is not None:
                 gone = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
                 self._tear(gone, complete=self._taken is not None)
-            self.listener.closed(self, fault)
+            self.listener.closed(self)
 
     def drain(self) -> None:
         """Finish what is in flight or on its way, then close; at once when nothing is."""
         self._closing = True
-        if self._handshaking or self._held or self._exchange is not None or self._upload is not None:
+        if self._taken is not None and self._answer is not None and self._answer.takeover is not None:
+            self._answer.takeover.drain()
+        if self._held or self._exchange is not None or self._upload is not None:
             return
         if self._codec.head_bytes_pending or not self._requests:
             self._patience.draining()
@@ -304,7 +296,6 @@ class Http1Downstream(Answering):
 
     def give_up(self, reason: str) -> None:
         """From patience: the peer takes or sends nothing any more."""
-        self._fault = reason
         self._tear(GatewayError(408, reason, side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY), complete=False)
         self._abort()
 

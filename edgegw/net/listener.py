@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 from typing import Protocol as Contract
 
@@ -12,16 +12,24 @@ from twisted.internet.protocol import ServerFactory
 
 from edgegw.exchange.interfaces import Responder
 from edgegw.net.accepting import Listening
-from edgegw.net.addresses import CidrSet
+from edgegw.net.addresses import UNIX, CidrSet
 from edgegw.net.date import HttpDate
 from edgegw.net.downstream import Http1Downstream
+from edgegw.net.http2_downstream import Http2Downstream
+from edgegw.net.opening import Opening
+from edgegw.net.proxied import ClaimedAddress, Proxied
 from edgegw.net.settings import Caps
 from edgegw.net.tls import PeerIdentity, ServerTls, misdirected, peer_identity, selected_server_name, wrap_server
 from edgegw.net.tls_transport import handle
 from edgegw.runtime.wheel import Wheel
 from edgegw.wire.http1_limits import Http1Limits
+from edgegw.wire.http2_limits import Http2Limits
 
 _EXPECTED_WITHIN_S = 1.0
+
+Speaking = Opening | Http1Downstream | Http2Downstream
+Downstream = Proxied | Speaking
+"""What a listener's connections are, one after the other."""
 
 
 class Counts(Contract):
@@ -38,6 +46,9 @@ class Counts(Contract):
 
     def handshake(self, outcome: str) -> None:
         """A TLS handshake ended: `ok`, or the name of its fault."""
+
+    def broke(self, reason: str) -> None:
+        """An HTTP/2 connection was ended because of its peer."""
 
 
 class Current(Contract):
@@ -58,7 +69,8 @@ class TlsFacts(NamedTuple):
 class Terms(NamedTuple):
     """What a listener's connections are served by; replaced as a whole on reload, for new connections.
 
-    responder: the edge stage. tls: None on a clear-text listener. trusted: proxies that `per_client` does not count.
+    responder: the edge stage. tls: None on a clear-text listener. trusted: proxies that `per_client` does not count. protocols:
+    `http1`, `http2`. http2: the limits of the latter. proxied: peers whose connections begin with a PROXY header.
     """
 
     caps: Caps
@@ -66,6 +78,9 @@ class Terms(NamedTuple):
     responder: Responder
     tls: ServerTls | None
     trusted: CidrSet
+    protocols: Collection[str] = ("http1",)
+    http2: Http2Limits = Http2Limits()
+    proxied: CidrSet | None = None
 
 
 class ConnectionCap:
@@ -133,7 +148,7 @@ class Listener(ServerFactory):
         self._missing = wheel.deadline(self._stop_expecting)
         self._empty: list[Deferred[None]] = []
         self._paused = False
-        self.connections: dict[Http1Downstream, None] = {}
+        self.connections: dict[Downstream, None] = {}
         self.draining = False
         self.date: Callable[[], Any] = HttpDate(wheel)
         self.apply(terms)
@@ -145,6 +160,9 @@ class Listener(ServerFactory):
         self.responder = terms.responder
         self.tls = terms.tls
         self.trusted = terms.trusted
+        self.protocols = terms.protocols
+        self.http2 = terms.http2
+        self.proxied = terms.proxied
         self.secure = terms.tls is not None
         self.scheme = "https" if self.secure else "http"
         self._encrypted = wrap_server(_Plain(self), terms.tls, self._reactor_clock) if terms.tls is not None else None
@@ -161,12 +179,16 @@ class Listener(ServerFactory):
 
         It counts from here on: many can be accepted in one turn of the loop, before the first of them is built.
         """
-        if not self._welcome(peer):
+        if not self._introduces(peer) and not self._welcome(peer):
             return False
         self._expected += 1
         self._total.expected += 1
         self._rest_if_full()
         return True
+
+    def _introduces(self, peer: IAddress) -> bool:
+        """Whether a PROXY header tells who really comes; until then nobody's connections are counted."""
+        return self.proxied is not None and (getattr(peer, "host", "") or UNIX) in self.proxied
 
     def _welcome(self, peer: IAddress) -> bool:
         cap = self.caps.per_client
@@ -186,42 +208,87 @@ class Listener(ServerFactory):
         if self._expected:
             self._expected -= 1
             self._total.expected -= 1
+        if self._introduces(addr):
+            return Proxied(self, addr)
         if not self._welcome(addr):
             self.relieve()
             return None
-        if self._encrypted is not None:
-            return self._encrypted.buildProtocol(addr)
-        return self.plain(addr)
+        return self._speaking(addr)
 
-    def plain(self, addr: IAddress) -> Http1Downstream:
-        """What speaks on the connection, below TLS or without it."""
+    def introduced(self, waiting: Proxied, addr: Any) -> Any:
+        """From a connection: it has its PROXY header. None for one too many of the client that was introduced."""
+        # A proxy that speaks for itself is no client.
+        if isinstance(addr, ClaimedAddress) and not self._welcome(addr):
+            return None
+        protocol = self._speaking(addr)
+        connection = getattr(protocol, "wrappedProtocol", protocol)
+        connection.proxied = addr if isinstance(addr, ClaimedAddress) else None
+        self._count_out(waiting.peer)
+        self._count_in(connection.peer)
+        self.became(waiting, connection)
+        return protocol
+
+    def _speaking(self, addr: Any) -> Any:
+        return self._encrypted.buildProtocol(addr) if self._encrypted is not None else self.plain(addr)
+
+    def plain(self, addr: IAddress) -> Speaking:
+        """What speaks on the connection, inside TLS or without it."""
         host, port = getattr(addr, "host", ""), getattr(addr, "port", 0)
         local = self._port.getHost() if self._port is not None else None
-        return Http1Downstream(self, host, port, getattr(local, "port", 0))
+        local_port: int = getattr(addr, "local_port", getattr(local, "port", 0))
+        kind: type[Speaking] = Opening
+        if not self.secure and len(self.protocols) == 1:
+            kind = Http1Downstream if "http1" in self.protocols else Http2Downstream
+        return kind(self, host, port, local_port)
 
-    def opened(self, connection: Http1Downstream) -> None:
-        """From a connection: it begins."""
+    def became(self, earlier: Proxied | Opening, connection: Speaking) -> None:
+        """From a connection: it is known now what it speaks, or whom for."""
+        if self.connections.pop(earlier, self) is None:
+            self.connections[connection] = None
+            if isinstance(earlier, Opening):
+                connection.proxied = earlier.proxied
+
+    def opened(self, connection: Downstream) -> None:
+        """From a connection: it begins, or speaks."""
+        if connection in self.connections:
+            if self.draining:
+                connection.drain()
+            return
         self.connections[connection] = None
         self._counts.opened()
         self._total.count += 1
-        # Counted whatever the cap is now: a reload may set one.
-        self._per_client[connection.peer] = self._per_client.get(connection.peer, 0) + 1
+        self._count_in(connection.peer)
         self._rest_if_full()
         if self.draining:
             connection.drain()
 
-    def closed(self, connection: Http1Downstream, fault: str) -> None:
+    def refused(self, reason: str) -> None:
+        """From a connection: it is closed before it could ask anything."""
+        self._counts.refused(reason)
+
+    def _count_in(self, peer: str) -> None:
+        # Whatever the cap is now: a reload may set one.
+        self._per_client[peer] = self._per_client.get(peer, 0) + 1
+
+    def _count_out(self, peer: str) -> None:
+        count = self._per_client[peer]
+        if count > 1:
+            self._per_client[peer] = count - 1
+        else:
+            del self._per_client[peer]
+
+    def broke(self, reason: str) -> None:
+        """From a connection: its peer broke the rules of HTTP/2 so that the connection had to end."""
+        self._counts.broke(reason)
+
+    def closed(self, connection: Downstream, fault: str = "") -> None:
         """From a connection: it is gone. fault: why its TLS handshake came to nothing, else empty."""
         if self.connections.pop(connection, self) is self:
             return
         self._counts.closed()
         if fault:
             self._counts.handshake(fault)
-        count = self._per_client[connection.peer]
-        if count > 1:
-            self._per_client[connection.peer] = count - 1
-        else:
-            del self._per_client[connection.peer]
+        self._count_out(connection.peer)
         self._total.left()
         self.relieve()
         if not self.connections:

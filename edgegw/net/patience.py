@@ -39,7 +39,9 @@ class Capped(Contract):
 class Impatient(Contract):
     """The connection, as far as its patience moves it."""
 
-    transport: Any
+    @property
+    def transport(self) -> Any:
+        """What is written to."""
 
     def late(self, violation: Violation) -> None:
         """The peer took too long for a head or a body."""
@@ -209,12 +211,15 @@ class Patience:
         )
 
     def _upload_passed(self) -> None:
-        """Refuse an upload that stands still or trickles (R.U.D.Y.); time that reading was paused does not count."""
+        """Refuse an upload that stands still or trickles (R.U.D.Y.); time that reading was paused does not count.
+
+        A guarded one is a stream of messages: it says nothing while there is nothing to say.
+        """
         body, caps, now_s = self._body, self._listener.caps, self._wheel.now_s
         if body is None:
             return
         size, since_s = self._since
-        if self._paused_s is not None or self._waived:
+        if self._paused_s is not None or self._waived or body.guard is not None:
             self._restart()
         elif now_s - self.last_read_s >= caps.body_gap + TICK_S:
             self._owner.late(Violation(408, "body_timeout", f"no body data for {caps.body_gap:g} s"))

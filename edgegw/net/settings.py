@@ -34,15 +34,36 @@ class Caps(Settings):
     head_deadline: Duration = Field(
         default=10.0, gt=0, description="From the first byte of a head to its last; then a 408."
     )
-    handshake: Duration = Field(default=10.0, gt=0, description="For a TLS handshake.")
+    handshake: Duration = Field(default=10.0, gt=0, description="For a PROXY header, and again for a TLS handshake.")
     idle: Duration = Field(default=75.0, gt=0, description="How long a connection may wait between requests.")
-    requests: int = Field(default=1000, ge=1, description="Requests on one connection; the last answer closes it.")
+    requests: int = Field(
+        default=1000,
+        ge=1,
+        description="Requests on one connection, ten times as many over HTTP/2; the last answer closes it.",
+    )
+    streams: int = Field(default=100, ge=1, le=65535, description="Requests at once on one HTTP/2 connection.")
+    glitches: int = Field(
+        default=1000,
+        ge=10,
+        description="Frames per minute that do nothing for anybody (PING, SETTINGS, empty DATA ...) before HTTP/2 ends.",
+    )
     body_gap: Duration = Field(default=30.0, gt=0, description="Between bytes of a request's body; then a 408.")
     body_rate: Size = Field(
         default=240, ge=0, description="Bytes per second of a request's body, at least; less is a 408."
     )
     body_rate_after: Duration = Field(default=10.0, gt=0, description="How long a body may be slower than `body_rate`.")
     write_gap: Duration = Field(default=60.0, gt=0, description="How long a peer may take nothing of its response.")
+
+
+class ProxyProtocolSettings(Settings):
+    """Connections that begin with a PROXY header, version 1 or 2, which tells whom they are made for."""
+
+    trusted: tuple[Literal["unix"] | Cidr, ...] = Field(
+        min_length=1,
+        description="Peers that must send a header, within `caps.handshake`; all others are served as themselves. `unix` "
+        "stands for those on a UNIX socket.",
+        examples=[["10.0.0.0/8"]],
+    )
 
 
 class ListenSettings(Settings):
@@ -62,6 +83,12 @@ class ListenSettings(Settings):
         description="Name of a socket that systemd passes (FileDescriptorName), instead of a port.",
         examples=["web"],
     )
+    protocols: tuple[Literal["http1", "http2"], ...] = Field(
+        default=("http1", "http2"),
+        min_length=1,
+        description="What is spoken: by ALPN over TLS, by the first bytes in clear text.",
+        examples=[["http1", "http2"]],
+    )
     redirect: Literal["https"] | None = Field(
         default=None, description="Answer everything with a redirect to the https URL."
     )
@@ -77,6 +104,9 @@ class ListenSettings(Settings):
         default=(),
         description="Trailer fields of requests to pass on; others are dropped.",
         examples=[["X-Checksum"]],
+    )
+    proxy_protocol: ProxyProtocolSettings | None = Field(
+        default=None, description="Take the peer's address from PROXY protocol, before TLS."
     )
     trusted_proxies: tuple[Cidr, ...] = Field(
         default=(), description="Addresses whose X-Forwarded-* and Forwarded are believed.", examples=[["10.0.0.0/8"]]

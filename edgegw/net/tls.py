@@ -14,7 +14,7 @@ from zope.interface import implementer
 from edgegw.net.certificate_store import CertificateFiles, CertificateStore, ClientCertificates, ListenTls, handshake_of
 from edgegw.net.peer_identity import PeerIdentity, identity_of
 from edgegw.net.tls_transport import HTTP1, TlsError, TlsFactory, TlsTransport, handle
-from edgegw.net.tls_upstream import UpstreamTls, UpstreamTlsSettings, wrap_client
+from edgegw.net.tls_upstream import UpstreamTls, UpstreamTlsSettings, agreed, wrap_client
 
 __all__ = [
     "ListenTls",
@@ -31,6 +31,7 @@ __all__ = [
     "UpstreamTlsSettings",
     "UpstreamTls",
     "wrap_client",
+    "agreed",
     "TlsError",
     "TlsTransport",
     "HTTP1",

@@ -35,6 +35,7 @@ from edgegw.net.tls_transport import (
     TlsError,
     TlsFactory,
     Verdict,
+    handle,
     new_context,
     printable,
     refused_certificate,
@@ -98,13 +99,11 @@ class UpstreamTls:
         authorities: Sequence[x509.Certificate] | None = None,
         certificate: Certificate | None = None,
         verify: bool = True,
-        alpn: Sequence[bytes] = HTTP1,
     ) -> None:
         self._server_name = server_name
         self._verify = verify
-        self._names: dict[str, UpstreamName] = {}
+        self._names: dict[tuple[str, tuple[bytes, ...]], UpstreamName] = {}
         self.context = new_context(SSL.TLS_CLIENT_METHOD)
-        self.context.set_alpn_protos(list(alpn))
         if certificate is not None:
             use_certificate(self.context, certificate)
         if authorities is None:
@@ -121,7 +120,6 @@ class UpstreamTls:
         problems: Problems,
         base_dir: Path,
         *,
-        alpn: Sequence[bytes] = HTTP1,
         now: Now = utc_now,
     ) -> UpstreamTls | None:
         """Reads and checks everything an upstream's `tls` names; None after reporting at least one error.
@@ -140,24 +138,27 @@ class UpstreamTls:
             return None
         name, verify = settings.server_name, settings.verify
         try:
-            return cls(server_name=name, authorities=authorities, certificate=certificate, verify=verify, alpn=alpn)
+            return cls(server_name=name, authorities=authorities, certificate=certificate, verify=verify)
         except SSL.Error as error:
             problems.add((), f"OpenSSL refuses these certificates: {error}")
             return None
 
-    def creator(self, host: str) -> UpstreamName:
+    def creator(self, host: str, alpn: tuple[bytes, ...] = HTTP1) -> UpstreamName:
         """What makes the TLS side of connections to one host (a name, or an address with or without brackets).
+
+        Args:
+            alpn: the application protocols it may choose from, most wanted first.
 
         Raises:
             ValueError: the host is neither.
         """
         wanted = self._server_name or host
-        found = self._names.get(wanted)
+        found = self._names.get((wanted, alpn))
         if found is None:
             # Bounded by the endpoints there are; discovery may bring many names over the years.
             if len(self._names) >= 1024:
                 self._names.clear()
-            found = self._names[wanted] = UpstreamName(self.context, wanted)
+            found = self._names[wanted, alpn] = UpstreamName(self.context, wanted, alpn)
         return found
 
     def __repr__(self) -> str:
@@ -170,16 +171,17 @@ class UpstreamName:
 
     Args:
         context: of the UpstreamTls.
-        name: the DNS name or address that the certificate must be for.
+        name: the DNS name or address that the certificate must be for. alpn: the application protocols offered.
 
     Raises:
         ValueError: the name is neither.
     """
 
-    def __init__(self, context: SSL.Context, name: str) -> None:
+    def __init__(self, context: SSL.Context, name: str, alpn: Sequence[bytes] = HTTP1) -> None:
         address = canonical(name.strip("[]"))
         self.name = address or name.rstrip(".").lower()
         self._context = context
+        self._alpn = list(alpn)
         self.identity = IPAddress_ID(address) if address else DNS_ID(self.name)
         # An address is never sent as server name (RFC 6066 section 3).
         self._sent = None if address else _ascii(self.name)
@@ -188,6 +190,7 @@ class UpstreamName:
         connection = TlsConnection(self._context, _Handshake(expected=self))
         if self._sent is not None:
             connection.set_tlsext_host_name(self._sent)
+        connection.set_alpn_protos(self._alpn)
         connection.set_connect_state()
         return connection
 
@@ -195,14 +198,32 @@ class UpstreamName:
         return f"<UpstreamName {self.name}>"
 
 
-def wrap_client(factory: IProtocolFactory, tls: UpstreamTls, host: str, clock: IReactorTime) -> TlsFactory:
+def wrap_client(
+    factory: IProtocolFactory, tls: UpstreamTls, host: str, clock: IReactorTime, alpn: tuple[bytes, ...] = HTTP1
+) -> TlsFactory:
     """A client factory whose connections speak TLS with `host`.
 
     The endpoint's `connect` fires before the handshake is done: a protocol that provides IHandshakeListener is told when it is.
     A wrong certificate reaches its `connectionLost` as a TlsError; with TLS 1.3 a refusal of *our* certificate comes only after
     the handshake, as TlsError too.
     """
-    return TlsFactory(tls.creator(host), True, factory, clock)
+    return TlsFactory(tls.creator(host, alpn), True, factory, clock)
+
+
+def agreed(transport: object, alpn: Sequence[bytes]) -> bytes:
+    """The application protocol that a handshake ended in: one of those offered. A peer that says nothing speaks HTTP/1.1.
+
+    Raises:
+        TlsError: `no_shared_protocol`.
+    """
+    connection = handle(transport)
+    said = connection.get_alpn_proto_negotiated() if connection is not None else b""
+    chosen = said or HTTP1[0]
+    if chosen not in alpn:
+        wanted = " or ".join(each.decode("ascii") for each in alpn)
+        words = f"chose {printable(said.decode('latin-1'))}" if said else "chose no application protocol"
+        raise TlsError("no_shared_protocol", f"we offered {wanted}, the endpoint {words} (ALPN)")
+    return chosen
 
 
 def _check_certificate(connection: SSL.Connection, certificate: X509, number: int, depth: int, ok: int) -> bool:

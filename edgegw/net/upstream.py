@@ -7,6 +7,7 @@ moment when it can carry none any more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -43,6 +44,8 @@ class Http1Upstream(Protocol):
     """
 
     transport: Any
+    room = 1
+    """Exchanges that it can carry at once."""
 
     def __init__(self, wheel: Wheel, limits: Http1Limits) -> None:
         self._codec = ResponseCodec(limits)
@@ -57,6 +60,7 @@ class Http1Upstream(Protocol):
         self._paused = False
         self._received = False
         self._closing = False
+        self._taken: Any = None
         self.owner: Owner | None = None
         self.served = 0
         self.lost = False
@@ -70,6 +74,9 @@ class Http1Upstream(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: gone. Ends what it carried, in the way its framing allows."""
         self.lost = True
+        if self._taken is not None:
+            self._taken.connectionLost(reason)
+            return
         self._leave()
         self._deadline.drop()
         clean = reason.check(ConnectionDone) is not None
@@ -135,7 +142,7 @@ class Http1Upstream(Protocol):
             if self.owner is not None:
                 self.owner.idle(self)
             raise
-        self._codec.expect(call.method)
+        self._codec.expect(call.method, upgrade=call.upgrade)
         self._call = call
         self.served += 1
         self._received = False
@@ -257,6 +264,8 @@ class Http1Upstream(Protocol):
             answer.callback(response)
 
     def _begin(self, head: ResponseHead, call: Call) -> Response | None:
+        if head.status == 101:
+            return Response(101, head.headers)  # It was asked for; the codec holds what comes behind it.
         if head.status < 200:
             if head.status != 100:
                 head.headers.remove_all(hop_by_hop(head.headers))
@@ -278,7 +287,7 @@ class Http1Upstream(Protocol):
             self.transport.resumeProducing()
         if upload is not None or self._blocked:
             self.close()
-        elif self.lost or not self._codec.reusable:
+        elif self.lost or call.upgrade or not self._codec.reusable:
             self.retire()
         elif self.owner is not None:
             self.owner.idle(self)
@@ -288,6 +297,22 @@ class Http1Upstream(Protocol):
             body.end(trailers)
         if upload is not None:
             upload.cancel()
+
+    def hand_over(self, connect: Callable[[Any, bytes], Any]) -> None:
+        """After a 101: leave the pool for good. `connect(transport, bytes behind the 101)` returns the new `IProtocol`.
+
+        Raises:
+            GatewayError: 502 `upstream_aborted`: it was lost, or sent more than can wait, since its 101.
+        """
+        if self._call is None or self.lost:
+            raise GatewayError(502, "upstream_aborted", side=Side.UPSTREAM, phase=Phase.RESPONSE_HEAD)
+        transport, self._call = self.transport, None
+        self._deadline.drop()
+        self._leave()
+        transport.unregisterProducer()
+        self._taken = connect(transport, self._codec.release())
+        self.dataReceived = self._taken.dataReceived  # type: ignore[method-assign]
+        getattr(transport, "rebind", lambda: None)()
 
     # Endings.
 
@@ -363,5 +388,6 @@ class Http1Upstream(Protocol):
             upload.cancel()
 
     def __repr__(self) -> str:
-        state = "lost" if self.lost else "closing" if self._closing else "busy" if self._call else "idle"
+        states = ("lost", self.lost), ("handed over", self._taken), ("closing", self._closing), ("busy", self._call)
+        state = next((name for name, holds in states if holds), "idle")
         return f"<Http1Upstream {state} served={self.served}>"

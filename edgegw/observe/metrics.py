@@ -56,6 +56,7 @@ class Registry:
         self.connections_accepted = self._counters("edgegw_connections_accepted_total")
         self.connections_rejected = self._counters("edgegw_connections_rejected_total")
         self.tls_handshakes = self._counters("edgegw_tls_handshakes_total")
+        self.http2_errors = self._counters("edgegw_http2_errors_total")
         self.upstream_attempts = self._counters("edgegw_upstream_attempts_total")
         self.upstream_connect = self._histograms("edgegw_upstream_connect_seconds")
         self.upstream_response = self._histograms("edgegw_upstream_response_seconds")

@@ -53,6 +53,12 @@ METRICS: list[MetricSpec] = [
         ("listener", "outcome"),
         "TLS handshakes with downstream peers: `ok`, or the reason they failed for.",
     ),
+    MetricSpec(
+        "edgegw_http2_errors_total",
+        "counter",
+        ("listener", "reason"),
+        "Downstream HTTP/2 connections that were ended because their peer broke the rules, by the rule.",
+    ),
     # Upstreams.
     MetricSpec(
         "edgegw_upstream_attempts_total",

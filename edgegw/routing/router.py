@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ class Route:
     """One route as it runs.
 
     name: for metrics and logs. responder: its middleware folded around its target. match: what it answers, in words.
-    attributes: what middleware of the edge stage wants to know about it, by name.
+    attributes: what middleware of the edge stage wants to know about it, by name. preflight: answers the CORS preflights of
+    requests that this route would get, those it wants to; None if it answers none.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Route:
     match: str = ""
     loc: Loc = ()
     attributes: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    preflight: Callable[[Exchange], Response | None] | None = field(default=None, repr=False)
 
 
 class Router:
@@ -46,6 +48,10 @@ class Router:
             return _about_the_gateway(exchange)
         if head.redirect is not None:
             return _to_normal_path(head.redirect, head.query)
+        if head.method == "OPTIONS" and (asked := head.headers.get(b"access-control-request-method")) is not None:
+            permit = _preflight(exchange, asked)
+            if permit is not None:
+                return permit
         found = exchange.snapshot.tree.find(exchange)
         if found.__class__ is Found:
             exchange.route = route = found.value
@@ -60,6 +66,22 @@ def _refusal(found: Refused | None) -> GatewayError:
         return GatewayError(404, "no_route", side=Side.DOWNSTREAM, phase=Phase.ROUTE)
     allow = ", ".join(found.allow).encode("ascii")
     return GatewayError(405, "method_not_allowed", side=Side.DOWNSTREAM, phase=Phase.ROUTE, headers=[(b"Allow", allow)])
+
+
+def _preflight(exchange: Exchange, asked: bytes) -> Response | None:
+    """The answer to a CORS preflight by the route that the request behind it would get to (Fetch 3.2.2), if that route has one."""
+    request = exchange.request
+    request.method = asked.decode("latin-1")
+    try:
+        found = exchange.snapshot.tree.find(exchange)
+    finally:
+        request.method = "OPTIONS"
+    if found.__class__ is not Found or found.value.preflight is None:
+        return None
+    answer: Response | None = found.value.preflight(exchange)
+    if answer is not None:
+        exchange.route = found.value
+    return answer
 
 
 def _about_the_gateway(exchange: Exchange) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from edgegw.errors import GatewayError, Phase, Retry
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.replay import Replay
+from edgegw.middleware.grpc import with_time_left
 from edgegw.net.call import Call, Upload
 from edgegw.observe.metrics import UpstreamMetrics
 from edgegw.upstream.cluster import Cluster
@@ -64,10 +65,8 @@ class Proxy:
         exchange.upstream = cluster.name
         body = exchange.request.body
         # What the framing says of it is decided once: while we wait for a connection the rest of a body may come, or its end.
-        upload: Upload | None = None if body.empty else body
-        replay: Replay | None = None
-        if upload is not None and exchange.request.method in IDEMPOTENT:
-            upload = replay = Replay(body, REPLAY_LIMIT)
+        # It may be sent again whatever the method is: a stream that HTTP/2 refuses was not looked at.
+        upload = replay = None if body.empty else Replay(body, REPLAY_LIMIT)
         tried: tuple[Endpoint, ...] = ()
         # Those that could not be connected to.
         refused: tuple[Endpoint, ...] = ()
@@ -93,6 +92,8 @@ class Proxy:
                     raise
                 self._metrics.retried(error.reason)
                 continue
+            if replay is not None:
+                replay.settle()
             exchange.on_end(endpoint.left)
             first = response.headers.first()
             if b"connection" in first or b"proxy-authenticate" in first:
@@ -107,7 +108,7 @@ class Proxy:
             call = self._call(exchange, endpoint, upload)
             connection = None if fresh else endpoint.pool.take()
             if connection is None:
-                connection = await endpoint.pool.connection()
+                connection = await endpoint.connection(exchange)
                 exchange.connect_s = clock() - started
                 metrics.connect.observe(exchange.connect_s - began)
             else:
@@ -120,7 +121,7 @@ class Proxy:
             elif body.error is not None:
                 raise body.error
             else:
-                call.ended = lambda: _note_end(exchange, clock)
+                call.ended = lambda: note_end(exchange, clock)
             metrics.response.observe(exchange.upstream_head_s - exchange.connect_s)
             metrics.answered(response.status)
             return response
@@ -142,6 +143,8 @@ class Proxy:
             return False
         if replay is not None and not replay.possible:
             return False
+        if error.reason == "upstream_refused_stream":
+            return True
         if error.retry is Retry.ALWAYS:
             # No connection: an endpoint that gave none so far can do better. A refusal comes at once, so among several one
             # more is asked: while the last one went, the one before may have come back.
@@ -150,34 +153,57 @@ class Proxy:
         return exchange.request.method in IDEMPOTENT
 
     def _call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:
-        """The request as sent on: hop-by-hop fields left out, framing and Via our own."""
-        request, head = exchange.request, exchange.head
-        headers = request.headers
-        first = headers.first()
-        if b"via" in first and (headers.joined(b"via") or b"").count(_NAME) >= MAX_HOPS:
-            raise GatewayError(508, "loop_detected", phase=Phase.ROUTE)
-        drop = hop_by_hop(headers)
-        without = _NOT_FORWARDED if drop is HOP_BY_HOP else drop | _FRAMING
-        fields = [field for field in headers.fields if field[0] not in without]
-        # A rewrite of this route says more than the upstream's own rule; None is to keep what came.
-        host = request.authority if request.authority is not head.authority else self._cluster.host
-        if host is not None or b"host" not in first:
-            fields = [field for field in fields if field[0] != b"host"]
-            fields.insert(0, (b"host", b"Host", host or endpoint.authority))
+        """The request as sent on: its end-to-end fields, framing and Via our own."""
+        request = exchange.request
+        fields = end_to_end(exchange, self._cluster, endpoint)
+        te = b"te" in request.headers.first() and any(field[0] == b"te" for field in fields)
         length: int | None = 0
         if upload is not None:
             length = request.body.length
             fields.append(_CHUNKED if length is None else (b"content-length", b"Content-Length", b"%d" % length))
         elif request.method in _WITH_CONTENT:
             fields.append(_NOTHING)
-        if b"te" in first and b"te" not in without:
+        if te:
             fields.append(_TE)
-        fields.append(_VIA[head.version])
-        return Call(request.method, request.target, fields, upload, length, self._timeouts_s, exchange.informational)
+        fields.append(via(exchange))
+        timeouts_s = self._timeouts_s
+        if exchange.deadline_s is not None and b"grpc-timeout" in request.headers:
+            fields, left_s = with_time_left(exchange, fields, self._clock())
+            # The caller says how long it waits for the head: its deadline, which comes first, and no other.
+            timeouts_s = (left_s + 1.0, timeouts_s[1])
+        return Call(request.method, request.target, fields, upload, length, timeouts_s, exchange.informational)
 
     def __repr__(self) -> str:
         return f"<Proxy to {self._cluster.name}>"
 
 
-def _note_end(exchange: Exchange, clock: Callable[[], float]) -> None:
+def end_to_end(exchange: Exchange, cluster: Cluster, endpoint: Endpoint) -> list[Field]:
+    """The request's fields as sent on: hop-by-hop ones and framing left out, Host as route or upstream wants it.
+
+    Raises:
+        GatewayError: 508 `loop_detected`.
+    """
+    request, head = exchange.request, exchange.head
+    headers = request.headers
+    first = headers.first()
+    if b"via" in first and (headers.joined(b"via") or b"").count(_NAME) >= MAX_HOPS:
+        raise GatewayError(508, "loop_detected", phase=Phase.ROUTE)
+    drop = hop_by_hop(headers)
+    without = _NOT_FORWARDED if drop is HOP_BY_HOP else drop | _FRAMING
+    fields = [field for field in headers.fields if field[0] not in without]
+    # A rewrite of this route says more than the upstream's own rule; None is to keep what came.
+    host = request.authority if request.authority is not head.authority else cluster.host
+    if host is not None or b"host" not in first:
+        fields = [field for field in fields if field[0] != b"host"]
+        fields.insert(0, (b"host", b"Host", host or endpoint.authority))
+    return fields
+
+
+def via(exchange: Exchange) -> Field:
+    """Our own Via (RFC 9110 7.6.3), behind those that came."""
+    return _VIA[exchange.head.version]
+
+
+def note_end(exchange: Exchange, clock: Callable[[], float]) -> None:
+    """The upstream is done with this exchange."""
     exchange.upstream_end_s = clock() - exchange.started_s

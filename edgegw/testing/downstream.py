@@ -25,6 +25,7 @@ from edgegw.net.settings import Caps
 from edgegw.runtime.wheel import Wheel
 from edgegw.testing.memory import MemoryTransport
 from edgegw.wire.http1_limits import Http1Limits
+from edgegw.wire.http2_limits import Http2Limits
 
 Step = Response | GatewayError | Callable[[Exchange], Awaitable[Response] | Response]
 """What a responder does with one request: answer, fail, or something of its own."""
@@ -99,6 +100,9 @@ class Tally:
     def handshake(self, outcome: str) -> None:
         self.seen[f"handshake {outcome}"] += 1
 
+    def broke(self, reason: str) -> None:
+        self.seen[f"broke {reason}"] += 1
+
 
 class QuietPort:
     """A listening socket that only remembers whether it accepts."""
@@ -130,11 +134,17 @@ class Desk:
     """A listener on its own clock, and the connection that the transcript is about.
 
     Args:
-        steps: the responder's, see `Script`. caps, limits: of the listener.
+        steps: the responder's, see `Script`. caps, limits, tls, protocols, http2: of the listener.
     """
 
     def __init__(
-        self, *steps: Step, caps: Caps | None = None, limits: Http1Limits | None = None, tls: Any = None
+        self,
+        *steps: Step,
+        caps: Caps | None = None,
+        limits: Http1Limits | None = None,
+        tls: Any = None,
+        protocols: tuple[str, ...] = ("http1",),
+        http2: Http2Limits | None = None,
     ) -> None:
         self.clock = Clock()
         self.wheel = Wheel(self.clock)
@@ -144,14 +154,16 @@ class Desk:
         self.port = QuietPort()
         self.total = ConnectionCap(1000)
         self.current = SimpleNamespace(snapshot="snapshot 1")
-        self.terms = Terms(caps or Caps(), limits or Http1Limits(), self.script, tls, CidrSet(()))
+        self.terms = Terms(
+            caps or Caps(), limits or Http1Limits(), self.script, tls, CidrSet(()), protocols, http2 or Http2Limits()
+        )
         self.listener = Listener("test", self.terms, self.current, self.clock, self.wheel, self.total, self.counts)
         self.listener.date = lambda: (b"date", b"Date", b"today")
         self.listener.serve(self.port)
         self.connection, self.transport = self.connect()
         self._heard = 0
 
-    def connect(self, peer: str = "192.0.2.1") -> tuple[Http1Downstream, MemoryTransport]:
+    def connect(self, peer: str = "192.0.2.1") -> tuple[Any, MemoryTransport]:
         """Another connection, without TLS; `says` and `hears` stay with the first."""
         connection = Http1Downstream(self.listener, peer, 50000, 80)
         transport = MemoryTransport(connection, peer)

@@ -24,6 +24,7 @@ class FakeConnection:
         self.peer = "192.0.2.1"
         self.peer_port = 50000
         self.local_port = 443 if tls else 80
+        self.local_host = "192.0.2.254"
         self.tls = tls
         self.listener: Any = SimpleNamespace(name="test")
         self.informational_heads: list[ResponseHead] = []

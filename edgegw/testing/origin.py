@@ -203,7 +203,7 @@ class Origin:
         self.attempts = 0
         self.deaf = False
 
-    def connect(self, url: object = None) -> Deferred[Http1Upstream]:
+    def connect(self, url: object = None, protocol: object = None) -> Deferred[Http1Upstream]:
         """In place of `Connector.connect`."""
         self.attempts += 1
         if self.faults:
@@ -213,6 +213,10 @@ class Origin:
             self.held.append(waiting)
             return waiting
         return succeed(self.accept())
+
+    def expected_room(self, url: object) -> int:
+        """In place of `Connector.expected_room`."""
+        return 1
 
     def accept(self) -> Http1Upstream:
         """Make a connection."""

@@ -1,4 +1,7 @@
-"""How a connection to an endpoint is made: its name looked up, every address tried, TLS verified, all within one deadline."""
+"""How a connection to an endpoint is made: its name looked up, every address tried, TLS verified, the protocol agreed on.
+
+All of it has one deadline.
+"""
 
 from __future__ import annotations
 
@@ -13,47 +16,68 @@ from twisted.internet.error import (
     ConnectionRefusedError,
     TimeoutError,
 )
-from twisted.internet.interfaces import IAddress, IHandshakeListener, ITCPTransport
-from twisted.internet.protocol import ClientFactory, connectionDone
+from twisted.internet.interfaces import IAddress, ITCPTransport
+from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.net.call import UpstreamConnection
 from edgegw.net.endpoints import connect
+from edgegw.net.http2_upstream import STREAMS, Http2Upstream
+from edgegw.net.preamble import PreambleFactory
 from edgegw.net.resolver import ResolveError, Resolver
 from edgegw.net.sockets import Place, TcpPlace, UnixPlace
 from edgegw.net.tls import TlsError, UpstreamTls, wrap_client
 from edgegw.net.upstream import Http1Upstream
 from edgegw.runtime.wheel import Wheel
-from edgegw.upstream.settings import EndpointUrl
+from edgegw.upstream.handshake import Handshake
+from edgegw.upstream.settings import EndpointUrl, Protocol
 from edgegw.wire.http1_limits import RESPONSE_LIMITS
-
 
 class Connector:
     """Makes the connections of one upstream.
 
     Args:
         reactor: for sockets and time. tls: for https endpoints; None when there are none. timeout_s: for all of it together.
+        protocol: as configured.
     """
 
     def __init__(
-        self, reactor: Any, wheel: Wheel, resolver: Resolver, tls: UpstreamTls | None, timeout_s: float
+        self,
+        reactor: Any,
+        wheel: Wheel,
+        resolver: Resolver,
+        tls: UpstreamTls | None,
+        timeout_s: float,
+        protocol: Protocol = "auto",
     ) -> None:
         self._reactor = reactor
         self._wheel = wheel
         self._resolver = resolver
         self._tls = tls
         self._timeout_s = timeout_s
+        self._protocol = protocol
         self._turn = 0
 
-    def connect(self, url: EndpointUrl) -> Deferred[Http1Upstream]:
+    def expected_room(self, url: EndpointUrl) -> int:
+        """Exchanges that a connection will carry at once, as far as that can be said before the first is made."""
+        return STREAMS if url.http2 or self._protocol == "http2" else 1
+
+    def connect(
+        self, url: EndpointUrl, protocol: Protocol | None = None, preamble: bytes = b""
+    ) -> Deferred[UpstreamConnection]:
         """Connect. Cancelling it ends the attempt.
+
+        Args:
+            protocol: instead of what is configured, for exchanges that only one version of HTTP can carry.
+            preamble: what is sent first, before TLS.
 
         Raises (through the Deferred):
             GatewayError: 503 `connect_refused`, `connect_failed`, `connect_timeout`, `resolve_failed`, with Retry-After; 502
-            `upstream_tls`. All may be tried again elsewhere: nothing was sent.
+            `upstream_tls`, or the name of what came in place of HTTP/2. All may be tried again elsewhere: nothing was sent.
+            ValueError: HTTP/1.1 is asked for and the URL says HTTP/2.
         """
-        running = Deferred.fromCoroutine(self._connect(url))
+        running = Deferred.fromCoroutine(self._connect(url, url.versions(protocol or self._protocol), preamble))
         expired = False
 
         def expire() -> None:
@@ -64,7 +88,7 @@ class Connector:
         deadline = self._wheel.deadline(expire)
         deadline.set(self._timeout_s)
 
-        def settle(result: Http1Upstream | Failure) -> Http1Upstream | Failure:
+        def settle(result: UpstreamConnection | Failure) -> UpstreamConnection | Failure:
             deadline.drop()
             if isinstance(result, Failure):
                 if expired:
@@ -75,7 +99,7 @@ class Connector:
 
         return running.addBoth(settle)
 
-    async def _connect(self, url: EndpointUrl) -> Http1Upstream:
+    async def _connect(self, url: EndpointUrl, versions: tuple[bytes, ...], preamble: bytes) -> UpstreamConnection:
         error = _error("resolve_failed", f"{url.host} has no address")
         until_s = self._reactor.seconds() + self._timeout_s
         places = await self._places(url)
@@ -83,17 +107,18 @@ class Connector:
             # One address that swallows packets must leave time for the others.
             left_s = max(until_s - self._reactor.seconds(), 0.0) / (len(places) - tried)
             try:
-                connection = await self._dial(url, place, left_s)
+                connection = await self._dial(url, versions, preamble, place, left_s)
             except ConnectionRefusedError:
                 error = _error("connect_refused", f"{place} refuses connections")
             except TimeoutError:
                 error = _error("connect_timeout", f"{place} does not answer")
+            except GatewayError as wrong:
+                error = wrong
             except TlsError as wrong:
                 error = _error("upstream_tls", f"{place}: {wrong.reason}: {wrong}", 502)
             except (ConnectError, ConnectionLost, OSError) as wrong:
                 error = _error("connect_failed", f"{place}: {wrong}")
             else:
-                _tune(connection)
                 return connection
         raise error
 
@@ -109,19 +134,27 @@ class Connector:
         at = self._turn % len(addresses) if len(addresses) > 1 else 0
         return [TcpPlace(address, url.port) for address in addresses[at:] + addresses[:at]]
 
-    def _dial(self, url: EndpointUrl, place: Place, timeout_s: float) -> Deferred[Http1Upstream]:
+    async def _dial(
+        self, url: EndpointUrl, versions: tuple[bytes, ...], preamble: bytes, place: Place, timeout_s: float
+    ) -> UpstreamConnection:
         if url.secure:
             assert self._tls is not None
-            factory = _Factory(lambda: _Secure(self._wheel))
-            wrapped = wrap_client(factory, self._tls, url.host, self._reactor)
-            return connect(self._reactor, place, wrapped, timeout_s=timeout_s).addCallback(
-                lambda _: factory.built.ready()
-            )
-        plain = _Factory(lambda: Http1Upstream(self._wheel, RESPONSE_LIMITS))
-        return connect(self._reactor, place, plain, timeout_s=timeout_s)  # type: ignore[return-value]
+            plain = _Factory(lambda: Handshake(versions, self._build))
+            factory: Any = wrap_client(plain, self._tls, url.host, self._reactor, versions)
+        else:
+            factory = plain = _Factory(lambda: self._build(versions[0], secure=False))
+        if preamble:
+            factory = PreambleFactory(factory, preamble)
+        await connect(self._reactor, place, factory, timeout_s=timeout_s)
+        connection: Any = await plain.built.done() if url.secure else plain.built
+        _tune(connection)
+        return await connection.ready() if isinstance(connection, Http2Upstream) else connection
+
+    def _build(self, version: bytes, secure: bool = True) -> Http1Upstream | Http2Upstream:
+        return Http2Upstream(self._wheel, secure) if version == b"h2" else Http1Upstream(self._wheel, RESPONSE_LIMITS)
 
 
-def _tune(connection: Http1Upstream) -> None:
+def _tune(connection: UpstreamConnection) -> None:
     """Requests leave at once, and a peer that vanished is noticed."""
     transport = connection.transport
     if ITCPTransport.providedBy(transport):
@@ -142,51 +175,6 @@ class _Factory(ClientFactory):
         self.built = self._build()
         self.built.factory = self
         return self.built
-
-
-@implementer(IHandshakeListener)
-class _Secure(Http1Upstream):
-    """A connection that counts as made when its TLS handshake is done."""
-
-    def __init__(self, wheel: Wheel) -> None:
-        super().__init__(wheel, RESPONSE_LIMITS)
-        self._promise: Deferred[Http1Upstream] | None = None
-        self._outcome: Failure | None = None
-        self._shaken = False
-
-    def ready(self) -> Deferred[Http1Upstream]:
-        """Fires after the handshake; fails with what ended the connection before."""
-        promise: Deferred[Http1Upstream] = Deferred(self._unwanted)
-        self._promise = promise
-        self._settle()
-        return promise
-
-    def _unwanted(self, _: Deferred[Http1Upstream]) -> None:
-        self._promise = None
-        self.close()
-
-    def handshakeCompleted(self) -> None:
-        """Twisted: the upstream peer is who it should be."""
-        self._shaken = True
-        self._settle()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Twisted: gone, perhaps before anything was agreed."""
-        if not self._shaken:
-            self._outcome = reason
-            self._settle()
-        super().connectionLost(reason)
-
-    def _settle(self) -> None:
-        if self._promise is None or not (self._shaken or self._outcome):
-            return
-        promise, self._promise = self._promise, None
-        if self._outcome is None:
-            promise.callback(self)
-        elif self._outcome.check(TlsError):
-            promise.errback(self._outcome)
-        else:
-            promise.errback(TlsError("handshake_broken", f"the handshake broke off: {self._outcome.getErrorMessage()}"))
 
 
 def _error(reason: str, detail: str, status: int = 503) -> GatewayError:

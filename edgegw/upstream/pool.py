@@ -1,4 +1,9 @@
-"""Connections to one endpoint: an idle stack, counters, a cap, and a bounded queue with a deadline. Never a scan."""
+"""Connections to one endpoint: an idle stack, counters, a cap, and a bounded queue with a deadline. Never a scan.
+
+A connection of HTTP/1.1 is idle or leased. One of HTTP/2 carries many exchanges: as long as it can carry more it stands in a second
+stack, from which it is taken before an idle one is. Where connections carry many, requests that come while one is being made wait
+for it, as many as it will carry, instead of each making its own.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from pydantic import Field
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from edgegw.config.model import Settings
 from edgegw.config.units import Duration
 from edgegw.errors import GatewayError, Phase, Retry, Side
-from edgegw.net.upstream import Http1Upstream
+from edgegw.net.call import UpstreamConnection
 from edgegw.runtime.wheel import Deadline, Wheel
 
 
@@ -26,13 +31,18 @@ class PoolSettings(Settings):
     queue_timeout: Duration = Field(default=2.0, gt=0, description="How long a request may wait for a connection.")
 
 
+Connect = Callable[[], Deferred[UpstreamConnection]]
+"""Makes a connection; fails with `GatewayError`. Cancelling its Deferred ends the attempt."""
+
+
 class _Waiter:
     """A request that waits: in the queue, then perhaps for a connection that is being made for it."""
 
-    __slots__ = ("connecting", "deadline", "gone", "promise")
+    __slots__ = ("connect", "connecting", "deadline", "gone", "promise")
 
-    def __init__(self, pool: Pool, wheel: Wheel, timeout_s: float) -> None:
-        self.promise: Deferred[Http1Upstream] = Deferred(lambda _: pool.abandon(self))
+    def __init__(self, pool: Pool, wheel: Wheel, timeout_s: float, connect: Connect | None) -> None:
+        self.connect = connect
+        self.promise: Deferred[UpstreamConnection] = Deferred(lambda _: pool.abandon(self))
         self.connecting: Deferred[None] | None = None
         self.gone = False
         self.deadline: Deadline = wheel.deadline(lambda: pool.expire(self))
@@ -44,110 +54,192 @@ class Pool:
 
     Args:
         settings: caps and times. wheel: deadlines.
-        connect: makes a connection; fails with `GatewayError`. Cancelling its Deferred ends the attempt.
+        connect: makes a connection.
+        width: exchanges that a connection is expected to carry at once; then goes by the last one made.
+        shared: a connection may carry one exchange after another; else each belongs to the one that it was made for.
     """
 
-    def __init__(self, settings: PoolSettings, wheel: Wheel, connect: Callable[[], Deferred[Http1Upstream]]) -> None:
+    def __init__(
+        self,
+        settings: PoolSettings,
+        wheel: Wheel,
+        connect: Connect,
+        width: int = 1,
+        *,
+        shared: bool = True,
+    ) -> None:
         self._settings = settings
         self._wheel = wheel
         self._connect = connect
-        self._idle: dict[Http1Upstream, None] = {}
+        self._width = width if shared else 1
+        self._shared = shared
+        self._idle: dict[UpstreamConnection, None] = {}
+        self._roomy: dict[UpstreamConnection, None] = {}
+        self._connecting = 0
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
-        self._refilling = False
+        self._refilling = self._serving = False
         self._closed = False
         self.open = 0
-        """Connections that are connecting, leased or idle."""
+        """Connections that are connecting, leased or idle. Not those that only finish what they carry (after a GOAWAY)."""
 
     @property
     def idle_count(self) -> int:
-        """Connections that wait for an exchange."""
+        """Connections that carry nothing."""
         return len(self._idle)
 
     @property
     def leased(self) -> int:
-        """Connections that are connecting or carry an exchange."""
+        """Connections that are connecting or carry an exchange, or several."""
         return self.open - len(self._idle)
+
+    @property
+    def roomy(self) -> int:
+        """Of those leased: connections that could carry another exchange."""
+        return len(self._roomy)
 
     @property
     def queued(self) -> int:
         """Requests that wait for a connection."""
         return len(self._queue)
 
-    def take(self) -> Http1Upstream | None:
-        """An idle connection, the latest used first, or None."""
+    def take(self) -> UpstreamConnection | None:
+        """A connection that carries exchanges and has room, or an idle one, each time the latest used, or None."""
+        if self._roomy:
+            return self._roomy.popitem()[0]
         return self._idle.popitem()[0] if self._idle else None
 
-    def connection(self) -> Deferred[Http1Upstream]:
-        """A new connection, or one that comes free while waiting in the queue. Cancelling it gives up the place.
+    def connection(self, connect: Connect | None = None) -> Deferred[UpstreamConnection]:
+        """A new connection, or one that comes free (or is made) while waiting in the queue. Cancelling it gives up the place.
+
+        Args:
+            connect: makes it, instead of the pool's own.
 
         Raises (through the Deferred):
             GatewayError: 503 `pool_queue_full`, 503 `pool_queue_timeout`, or what connecting ended in.
         """
-        if self.open >= self._settings.max and self._idle:
-            # A new one is wanted although some are idle (a retry distrusts them): it takes the place of the oldest.
-            next(iter(self._idle)).retire()
-        if self.open < self._settings.max:
-            return self._open_one()
+        if self.open >= self._settings.max:
+            # A new one is wanted although some could be used (a retry distrusts them): it takes the place of the oldest idle one.
+            if self._idle:
+                next(iter(self._idle)).retire()
+            elif self._roomy:
+                return succeed(self._roomy.popitem()[0])
+        if self.open < self._settings.max and not len(self._queue) < min(self._coming, self._settings.queue):
+            return self._open_one(connect)
         if len(self._queue) >= self._settings.queue:
             return fail(_refused("pool_queue_full", f"{len(self._queue)} requests wait already"))
-        waiter = _Waiter(self, self._wheel, self._settings.queue_timeout)
+        waiter = _Waiter(self, self._wheel, self._settings.queue_timeout, connect)
         self._queue[waiter] = None
         return waiter.promise
 
-    def _open_one(self) -> Deferred[Http1Upstream]:
-        self.open += 1
-        return self._connect().addCallbacks(self._opened, self._not_opened)
+    @property
+    def _coming(self) -> int:
+        """Exchanges that the connections being made will carry, beside the one that each is made for."""
+        return self._connecting * (self._width - 1)
 
-    def _opened(self, connection: Http1Upstream) -> Http1Upstream:
-        if connection.lost:
+    def _open_one(self, connect: Connect | None) -> Deferred[UpstreamConnection]:
+        self.open += 1
+        self._connecting += 1
+        return (connect or self._connect)().addCallbacks(self._opened, self._not_opened)
+
+    def _opened(self, connection: UpstreamConnection) -> UpstreamConnection:
+        self._connecting -= 1
+        if connection.lost or connection.room < 1:
+            reason = "upstream_closed" if connection.lost else "upstream_refused_stream"
+            connection.retire()
             self.closed(connection)
-            raise GatewayError(502, "upstream_closed", side=Side.UPSTREAM, phase=Phase.CONNECT, retry=Retry.ALWAYS)
+            raise GatewayError(502, reason, side=Side.UPSTREAM, phase=Phase.CONNECT, retry=Retry.ALWAYS)
         connection.owner = self
+        self._width = connection.room
+        if self._queue:
+            # It may be narrower than those who wait for it thought.
+            self._refill(self._width - 1)
         return connection
 
     def _not_opened(self, failure: Failure) -> Failure:
+        self._connecting -= 1
         self.open -= 1
-        self._refill()
+        if self._width > 1 and not self.open and not failure.check(CancelledError):
+            self._disappoint(failure)
+        else:
+            self._refill()
         return failure
 
-    def idle(self, connection: Http1Upstream) -> None:
-        """From the connection: it may carry another exchange."""
-        waiter = self._next_waiter()
-        if waiter is not None:
-            waiter.promise.callback(connection)
-        elif self._closed or len(self._idle) >= self._settings.idle:
+    def _disappoint(self, failure: Failure) -> None:
+        """All who wait relied on the connection that could not be made; there is no other."""
+        waiters, self._queue = self._queue, OrderedDict()
+        for waiter in waiters:
+            waiter.deadline.drop()
+            if not waiter.gone:
+                waiter.promise.errback(failure)
+
+    def idle(self, connection: UpstreamConnection) -> None:
+        """From the connection: it carries nothing and may carry an exchange."""
+        if not self._shared:
+            connection.retire()
+            return
+        if self._roomy:
+            self._roomy.pop(connection, None)
+        if self._queue and not self._serving:
+            self._idle[connection] = None
+            self._serve()
+            if connection not in self._idle:
+                return
+            del self._idle[connection]
+        if self._closed or len(self._idle) >= self._settings.idle:
             connection.retire()
         else:
             self._idle[connection] = None
             connection.rest(self._settings.idle_timeout)
 
-    def closed(self, connection: Http1Upstream) -> None:
-        """From the connection: it is gone or going; its place is free."""
-        self.open -= 1
-        self._idle.pop(connection, None)
+    def has_room(self, connection: UpstreamConnection) -> None:
+        """From the connection: it may carry another exchange beside those that it carries."""
+        self._roomy[connection] = None
+        if self._queue and not self._serving:
+            self._serve()
+        if self._closed and not self._queue and connection in self._roomy:
+            connection.retire()
+
+    def full(self, connection: UpstreamConnection) -> None:
+        """From the connection: it has no room any more."""
+        self._roomy.pop(connection, None)
+
+    def _serve(self) -> None:
+        """Give those who wait what there is."""
+        # A loop, not a recursion: each of them hands the connection back while it is being served.
+        self._serving = True
+        try:
+            while self._queue and (connection := self.take()) is not None:
+                waiter = self._queue.popitem(last=False)[0]
+                waiter.deadline.drop()
+                waiter.promise.callback(connection)
+        finally:
+            self._serving = False
         self._refill()
 
-    def _next_waiter(self) -> _Waiter | None:
-        if not self._queue:
-            return None
-        waiter, _ = self._queue.popitem(last=False)
-        waiter.deadline.drop()
-        return waiter
+    def closed(self, connection: UpstreamConnection) -> None:
+        """From the connection: it takes no further exchange; its place is free."""
+        self.open -= 1
+        self._idle.pop(connection, None)
+        if self._roomy:
+            self._roomy.pop(connection, None)
+        self._refill()
 
-    def _refill(self) -> None:
-        """Places came free: open connections for the first in the queue."""
+    def _refill(self, spare: int = 0) -> None:
+        """Open connections for the first in the queue, as far as there are places. spare: so many are served in another way."""
         # A loop, not a recursion: with an endpoint that refuses, each failure frees the place for the next one.
         if self._refilling:
             return
         self._refilling = True
         try:
-            while self.open < self._settings.max and (waiter := self._next_waiter()) is not None:
-                self._open_for(waiter)
+            while self.open < self._settings.max and len(self._queue) > self._coming + spare:
+                self._open_for(self._queue.popitem(last=False)[0])
         finally:
             self._refilling = False
 
     def _open_for(self, waiter: _Waiter) -> None:
-        def opened(connection: Http1Upstream) -> None:
+        waiter.deadline.drop()
+
+        def opened(connection: UpstreamConnection) -> None:
             if waiter.gone:
                 self.idle(connection)
             else:
@@ -157,7 +249,7 @@ class Pool:
             if not waiter.gone:
                 waiter.promise.errback(failure)
 
-        waiter.connecting = self._open_one().addCallbacks(opened, not_opened)
+        waiter.connecting = self._open_one(waiter.connect).addCallbacks(opened, not_opened)
 
     def abandon(self, waiter: _Waiter) -> None:
         """From a waiter: its exchange is torn."""
@@ -174,13 +266,15 @@ class Pool:
         waiter.promise.errback(_refused("pool_queue_timeout", f"no connection for {self._settings.queue_timeout:g} s"))
 
     def close(self) -> None:
-        """Keep no idle connection from now on; leased ones finish what they carry."""
+        """Keep no connection from now on that carries nothing; leased ones finish what they carry."""
         self._closed = True
-        for connection in list(self._idle):
+        for connection in [*self._idle, *self._roomy]:
             connection.retire()
 
     def __repr__(self) -> str:
-        return f"<Pool {self.leased} leased, {len(self._idle)} idle, {len(self._queue)} queued{', closed' if self._closed else ''}>"
+        roomy = f" ({len(self._roomy)} with room)" if self._width > 1 else ""
+        closed = ", closed" if self._closed else ""
+        return f"<Pool {self.leased} leased{roomy}, {len(self._idle)} idle, {len(self._queue)} queued{closed}>"
 
 
 def _refused(reason: str, detail: str) -> GatewayError:

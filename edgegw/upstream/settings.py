@@ -11,19 +11,41 @@ from edgegw.config.model import Settings, ShortForm
 from edgegw.config.units import Duration
 from edgegw.net.addresses import canonical, ends_in_number
 from edgegw.net.tls import UpstreamTlsSettings
+from edgegw.upstream.introduction import ProxyVersion
 from edgegw.upstream.pool import PoolSettings
 
-_URL = re.compile(r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?\Z")
+Protocol = Literal["auto", "http1", "http2"]
+"""Which version of HTTP an upstream is spoken to in; `auto` goes by the URL of each endpoint."""
+
+_SCHEMES = {"http": 80, "https": 443, "h2c": 80, "grpc": 80, "grpcs": 443}
+_SECURE = ("https", "grpcs")
+_HTTP2 = ("h2c", "grpc", "grpcs")
+_URL = re.compile(
+    r"(?P<scheme>https?|h2c|grpcs?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?\Z"
+)
 _UNIX = re.compile(r"unix://(?P<path>/[^\0]+)\Z")
 
 
 class EndpointUrl(NamedTuple):
-    """Where an endpoint is: host and port, or the path of a UNIX socket."""
+    """Where an endpoint is: host and port, or the path of a UNIX socket. http2: its scheme says that it speaks nothing else."""
 
     secure: bool
     host: str
     port: int
     path: str
+    http2: bool = False
+
+    def versions(self, protocol: Protocol) -> tuple[bytes, ...]:
+        """What it may be spoken to in, as ALPN names it, most wanted first. Without TLS it is one: both sides know it before.
+
+        Raises:
+            ValueError: HTTP/1.1 is asked for and the scheme says HTTP/2.
+        """
+        if self.http2 and protocol == "http1":
+            raise ValueError("the endpoint's scheme says HTTP/2, `protocol` says http1")
+        if self.http2 or protocol == "http2":
+            return (b"h2",)
+        return (b"h2", b"http/1.1") if self.secure and protocol == "auto" else (b"http/1.1",)
 
     @property
     def authority(self) -> str:
@@ -35,7 +57,7 @@ class EndpointUrl(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> EndpointUrl:
-        """Read `http://host:port`, `https://host:port` or `unix:///path`.
+        """Read `http://host:port`, the same with https, h2c, grpc or grpcs, or `unix:///path`.
 
         Raises:
             ValueError: with what is wrong, in words for an operator.
@@ -45,8 +67,8 @@ class EndpointUrl(NamedTuple):
         found = _URL.match(text)
         if found is None:
             raise ValueError(_complaint(text))
-        secure = found["scheme"] == "https"
-        port = int(found["port"] or (443 if secure else 80))
+        scheme = found["scheme"]
+        port = int(found["port"] or _SCHEMES[scheme])
         if not 0 < port < 65536:
             raise ValueError(f"port {port} is not between 1 and 65535")
         host = found["host"]
@@ -56,20 +78,20 @@ class EndpointUrl(NamedTuple):
             if address is None:
                 raise ValueError(f'"{host}" is not an address')
             host = address
-        return cls(secure, host, port, "")
+        return cls(scheme in _SECURE, host, port, "", scheme in _HTTP2)
 
 
 def _complaint(text: str) -> str:
     if "://" not in text:
         return f'"{text}" has no scheme; write http://{text} or https://{text}'
     scheme, rest = text.split("://", 1)
-    if scheme not in ("http", "https", "unix"):
-        return f'scheme "{scheme}" is not known here; known: http, https, unix'
+    if scheme != "unix" and scheme not in _SCHEMES:
+        return f'scheme "{scheme}" is not known here; known: {", ".join(_SCHEMES)}, unix'
     if scheme == "unix":
         return f"a UNIX socket is an absolute path, after three slashes: unix:///{rest.lstrip('/')}"
     if "/" in rest.rstrip("/") or "?" in rest:
         return "an endpoint is an address, without a path; use the route's rewrite for paths"
-    return f'"{text}" is not an address; write http://host:port, https://host:port or unix:///path'
+    return f'"{text}" is not an address; write {scheme}://host:port or unix:///path'
 
 
 class EndpointSettings(Settings):
@@ -78,8 +100,9 @@ class EndpointSettings(Settings):
     SHORT: ClassVar[ShortForm | None] = ShortForm(lambda url: {"url": url}, "a URL")
 
     url: str = Field(
-        description="Where the endpoint listens: http://host:port, https://host:port or unix:///path.",
-        examples=["http://10.0.0.11:9000", "unix:///run/app.sock"],
+        description="Where the endpoint listens: http://host:port, https://host:port or unix:///path; h2c:// and grpc:// are "
+        "HTTP/2 on clear text, grpcs:// is HTTP/2 over TLS.",
+        examples=["http://10.0.0.11:9000", "grpc://10.0.0.12:50051", "unix:///run/app.sock"],
     )
     weight: int = Field(default=1, ge=1, le=1000, description="Share of the exchanges, under weighted_round_robin.")
 
@@ -103,11 +126,23 @@ class UpstreamTimeouts(Settings):
 class UpstreamDefaults(Settings):
     """What an upstream may say about itself, and what `defaults.upstream` may say for all of them."""
 
+    protocol: Protocol = Field(
+        default="auto",
+        description="The version of HTTP it is spoken to in. `auto`: http:// and unix:// HTTP/1.1, https:// what the endpoint "
+        "chooses, HTTP/2 first. `http2` on http:// and unix:// begins without asking.",
+        examples=["http2"],
+    )
     host: str = Field(
         default="preserve",
         description="The Host sent on: `preserve` what came, `upstream` the endpoint's own, or a literal.",
         examples=["preserve", "upstream", "shop.internal"],
         pattern=r"^[A-Za-z0-9.\-:\[\]_]+$",
+    )
+    proxy_protocol: ProxyVersion | None = Field(
+        default=None,
+        description="Begin connections with a PROXY header, before TLS, that tells whom the downstream connection belongs to. "
+        "Each then carries one exchange only, over HTTP/1.1: none is kept for another client.",
+        examples=["v2"],
     )
     tls: UpstreamTlsSettings = Field(
         default=UpstreamTlsSettings(), description="How https endpoints are verified and what is shown to them."

@@ -1,7 +1,8 @@
 """The events every codec speaks, whatever the protocol version.
 
 A codec's `receive(data)` returns a list of events: a head, then body data as plain non-empty `bytes`, then `End`; a `Violation` is
-always the last event of a connection (HTTP/1.1) or stream (HTTP/2). Objects are immutable by convention (frozen dataclasses cost
+always the last event of a connection (HTTP/1.1) or stream (HTTP/2). HTTP/2 codecs return `(stream, event)` pairs, and the events at
+the end of this file beside those that both versions have. Objects are immutable by convention (frozen dataclasses cost
 ten times as much to build on the hot path); nobody writes to them after the codec has.
 """
 
@@ -108,20 +109,85 @@ class Violation:
     """The peer broke the protocol; the codec reads nothing more.
 
     status: what a request's sender is answered (a response's violation is always a 502). reason: a stable snake_case name for
-    logs and metrics. detail: a sentence for the log. head: what was understood of the request line, for the access record.
+    logs and metrics. detail: a sentence for the log. method, target: what was understood of the request line, for the access
+    record. malformed: HTTP/2 calls the message so (RFC 9113 8.1.1); its stream is reset, whatever is answered before.
     """
 
-    __slots__ = ("detail", "method", "reason", "status", "target")
+    __slots__ = ("detail", "malformed", "method", "reason", "status", "target")
 
-    def __init__(self, status: int, reason: str, detail: str = "", method: str = "", target: str = "") -> None:
+    def __init__(
+        self, status: int, reason: str, detail: str = "", method: str = "", target: str = "", malformed: bool = False
+    ) -> None:
         self.status = status
         self.reason = reason
         self.detail = detail
         self.method = method
         self.target = target
+        self.malformed = malformed
 
     def __repr__(self) -> str:
         return f"<Violation {self.status} {self.reason}: {self.detail}>"
 
 
+class Reset:
+    """The peer ended a stream (RST_STREAM), or its GOAWAY says that it never looked at it.
+
+    code: RFC 9113 7. unprocessed: the peer did nothing with the request (REFUSED_STREAM, or behind the last stream of a GOAWAY).
+    """
+
+    __slots__ = ("code", "unprocessed")
+
+    def __init__(self, code: int, unprocessed: bool = False) -> None:
+        self.code = code
+        self.unprocessed = unprocessed
+
+    def __repr__(self) -> str:
+        return f"<Reset {self.code}{' unprocessed' if self.unprocessed else ''}>"
+
+
+class Relieved:
+    """Everything that waited for a stream's window has been framed; more may be sent."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<Relieved>"
+
+
+RELIEVED = Relieved()
+"""The one there is."""
+
+
+class GoAway:
+    """The peer takes no new streams on this connection (stream 0). code: 0 is an orderly end. last: the last one it looks at."""
+
+    __slots__ = ("code", "last")
+
+    def __init__(self, last: int, code: int) -> None:
+        self.last = last
+        self.code = code
+
+    def __repr__(self) -> str:
+        return f"<GoAway last={self.last} code={self.code}>"
+
+
+class Settled:
+    """The peer's SETTINGS took effect (stream 0): how many streams may be open, and whether extended CONNECT may be used."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<Settled>"
+
+
+class Pong:
+    """The answer to our PING came (stream 0)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<Pong>"
+
+
 Event = RequestHead | ResponseHead | bytes | End | Violation
+StreamEvent = Event | Reset | Relieved | GoAway | Settled | Pong

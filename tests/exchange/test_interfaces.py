@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.exchange.interfaces import BodySink, BodySource
 from edgegw.exchange.replay import Replay
 from edgegw.net.downstream import Http1Downstream
+from edgegw.net.http2_upstream_stream import UpstreamStream
 from edgegw.net.upstream import Http1Upstream
 from edgegw.testing.exchanges import Gathered
 
@@ -24,7 +25,7 @@ class ContractTests(SynchronousTestCase):
                 self.assertEqual(len(wanted.parameters), len(found.parameters), f"{implementer.__name__}.{name}")
 
     def test_sources(self) -> None:
-        self.check(BodySource, (Http1Downstream, Http1Upstream))
+        self.check(BodySource, (Http1Downstream, Http1Upstream, UpstreamStream))
 
     def test_sinks(self) -> None:
-        self.check(BodySink, (Http1Downstream, Http1Upstream, Replay, Gathered))
+        self.check(BodySink, (Http1Downstream, Http1Upstream, UpstreamStream, Replay, Gathered))

@@ -26,6 +26,10 @@ def exchange(url: str = "/", fields: Fields | None = None, client: str = "192.0.
     return made
 
 
+PREFLIGHT = make_exchange(
+    "OPTIONS",
+    headers=[(b"Access-Control-Request-Method", b"POST"), (b"Access-Control-Request-Headers", b"x-grpc-web")],
+)
 A = b"X-A"
 # when, exchange, whether it holds
 HOLDS: list[tuple[dict[str, object], Exchange, bool]] = [
@@ -68,6 +72,11 @@ HOLDS: list[tuple[dict[str, object], Exchange, bool]] = [
     ({"protocol": "grpc"}, exchange(fields=[(b"Content-Type", b"application/grpc+proto; x=1")]), True),
     ({"protocol": "grpc"}, exchange(fields=[(b"Content-Type", b"application/grpc-web")]), False),
     ({"protocol": "grpc"}, exchange(), False),
+    ({"protocol": "grpc_web"}, exchange(fields=[(b"Content-Type", b"application/grpc-web-text+proto")]), True),
+    ({"protocol": "grpc_web"}, exchange(fields=[(b"Content-Type", b"application/grpc")]), False),
+    ({"protocol": "grpc_web"}, exchange(), False),
+    ({"protocol": "grpc_web"}, PREFLIGHT, True),
+    ({"protocol": "grpc"}, PREFLIGHT, False),
     ({"protocol": "websocket"}, exchange(fields=[(b"Upgrade", b"WebSocket")]), True),
     ({"protocol": "websocket"}, exchange(fields=[(b"Upgrade", b"h2c")]), False),
     ({"sni": "API.example.com"}, exchange(tls=SimpleNamespace(server_name="api.example.com")), True),

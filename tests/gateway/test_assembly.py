@@ -14,6 +14,8 @@ from edgegw.gateway.loading import accept, provision
 from edgegw.gateway.snapshot import Snapshot
 from edgegw.middleware.access_record import AccessRecord
 from edgegw.middleware.client_address import ClientAddress
+from edgegw.middleware.grpc import Grpc
+from edgegw.middleware.grpc_web import GrpcWeb
 from edgegw.middleware.header_rules import HeaderRules
 from edgegw.middleware.request_caps import RequestCaps
 from edgegw.middleware.request_id import RequestId
@@ -25,6 +27,7 @@ from edgegw.routing.router import Router
 from edgegw.targets.proxy import Proxy
 from edgegw.targets.respond import Respond
 from edgegw.targets.to_https import ToHttps
+from edgegw.targets.websocket import Upgrading
 from tests.certs import Authority
 from tests.gateway.test_golden import resources
 
@@ -45,8 +48,11 @@ class AssemblyCase(unittest.TestCase):
         """The types from the outside in."""
         found = []
         while responder is not None:
-            found.append(type(responder))
-            responder = getattr(responder, "_next", None) or getattr(responder, "_then", None)
+            # It stands before every proxy and passes on what is no WebSocket.
+            if not isinstance(responder, Upgrading):
+                found.append(type(responder))
+            inner = (getattr(responder, name, None) for name in ("_next", "_then", "_proxy"))
+            responder = next((each for each in inner if each is not None), None)
         return found
 
     def pipeline(self, route: str, more: str = "") -> list[str]:
@@ -82,24 +88,29 @@ class EdgeStageTests(AssemblyCase):
 class RouteStageTests(AssemblyCase):
     def test_canonical_order(self) -> None:
         route = "timeout: {total: 5m}, headers: {request: {set: {X-A: b}}}, rewrite: {prefix: /x}, to: u"
-        wanted = [SecurityHeaders, RequestCaps, TotalTimeout, HeaderRules, Rewrite, Proxy]
+        wanted = [SecurityHeaders, GrpcWeb, RequestCaps, TotalTimeout, Grpc, HeaderRules, Rewrite, Proxy]
         self.assertEqual(self.pipeline(route), [each.__name__ for each in wanted])
 
     def test_what_is_not_asked_for_is_not_there(self) -> None:
         self.assertEqual(self.pipeline("respond: {status: 200}"), ["SecurityHeaders", "RequestCaps", "Respond"])
-        self.assertEqual(self.pipeline("security_headers: false, to: u"), ["RequestCaps", "Proxy"])
-        self.assertEqual(self.pipeline("timeout: {total: none}, to: u"), ["SecurityHeaders", "RequestCaps", "Proxy"])
+        self.assertEqual(self.pipeline("security_headers: false, to: u"), ["GrpcWeb", "RequestCaps", "Grpc", "Proxy"])
+        none = "timeout: {total: none}, grpc: {web: false}, to: u"
+        self.assertEqual(self.pipeline(none), ["SecurityHeaders", "RequestCaps", "Grpc", "Proxy"])
 
     def test_defaults_hold(self) -> None:
-        more = "defaults: {security_headers: false, timeout: {total: 1m}, headers: {response: {remove: [Server]}}}\n"
-        self.assertEqual(self.pipeline("to: u", more), ["RequestCaps", "TotalTimeout", "HeaderRules", "Proxy"])
-        self.assertEqual(self.pipeline("timeout: {total: none}, to: u", more), ["RequestCaps", "HeaderRules", "Proxy"])
+        more = (
+            "defaults: {security_headers: false, timeout: {total: 1m}, headers: {response: {remove: [Server]}},"
+            " grpc: {web: false}}\n"
+        )
+        self.assertEqual(self.pipeline("to: u", more), ["RequestCaps", "TotalTimeout", "Grpc", "HeaderRules", "Proxy"])
+        total = self.pipeline("timeout: {total: none}, to: u", more)
+        self.assertEqual(total, ["RequestCaps", "Grpc", "HeaderRules", "Proxy"])
 
     def test_own_middleware_is_innermost_and_may_move_a_step(self) -> None:
         own = "middleware: [{use: stamp, with: {text: a}}], to: u"
-        self.assertEqual(self.pipeline(own), ["SecurityHeaders", "RequestCaps", "Stamp", "Proxy"])
+        self.assertEqual(self.pipeline(own), ["SecurityHeaders", "GrpcWeb", "RequestCaps", "Grpc", "Stamp", "Proxy"])
         moved = "middleware: [{use: stamp, with: {text: a}}, {use: body_limit, with: {body_limit: 1KiB}}], to: u"
-        self.assertEqual(self.pipeline(moved), ["SecurityHeaders", "Stamp", "RequestCaps", "Proxy"])
+        self.assertEqual(self.pipeline(moved), ["SecurityHeaders", "GrpcWeb", "Grpc", "Stamp", "RequestCaps", "Proxy"])
 
     def test_targets(self) -> None:
         self.assertEqual(self.pipeline("respond: {status: 200}")[-1], Respond.__name__)

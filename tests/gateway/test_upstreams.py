@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.config.problems import Problems
+from edgegw.config.problems import Problem, Problems
 from edgegw.config.source import loads
 from edgegw.gateway.builtins import BALANCERS
 from edgegw.gateway.loading import accept
@@ -34,6 +34,12 @@ class UpstreamsCase(SynchronousTestCase):
         made = self.upstreams.build(accept(document, self.folder).settings, old or {}, self.folder, problems)
         self.assertEqual(list(problems), [])
         return made
+
+    def problems(self, text: str, more: str = "") -> list[Problem]:
+        document = loads(f"edgegw: 1\nlisten: [80]\nupstreams: {{{text}}}\n{more}", environ={})
+        problems = Problems()
+        self.upstreams.build(accept(document, self.folder).settings, {}, self.folder, problems)
+        return list(problems)
 
     def one(self, endpoints: str, old: Clusters | None = None, more: str = "") -> Clusters:
         return self.build(f"u: {{endpoints: [{endpoints}]{more}}}", old)
@@ -64,8 +70,23 @@ class TakeOverTests(UpstreamsCase):
 
     def test_what_they_depend_on_makes_new_ones(self) -> None:
         old = self.one('"http://a"')
-        for more in (", pool: {max: 2}", ", timeouts: {connect: 1s}", ", tls: {ca: ca.pem}"):
+        for more in (", pool: {max: 2}", ", timeouts: {connect: 1s}", ", tls: {ca: ca.pem}", ", protocol: http2"):
             self.assertIsNot(self.one('"http://a"', old, more)["u"].endpoints[0].pool, old["u"].endpoints[0].pool, more)
+
+    def test_protocols_that_the_scheme_excludes(self) -> None:
+        for text, index, advice in (
+            ('"grpc://a:1"', 0, "http://"), ('"http://a", "grpcs://b"', 1, "https://"), ('"h2c://a"', 0, "http://"),
+        ):  # fmt: skip
+            problems = self.problems(f"u: {{endpoints: [{text}], protocol: http1}}")
+            self.assertEqual([each.loc for each in problems], [("upstreams", "u", "endpoints", index)])
+            self.assertIn("HTTP/2", problems[0].message)
+            self.assertIn(advice, problems[0].hint or "")
+        self.assertEqual(self.problems('u: {endpoints: ["http://a", "https://b"], protocol: http1}'), [])
+        self.assertEqual(self.problems('u: {endpoints: ["http://a", "grpcs://b"], protocol: http2}'), [])
+
+    def test_protocols_from_the_defaults_count(self) -> None:
+        problems = self.problems('u: {endpoints: ["grpc://a:1"]}', "defaults: {upstream: {protocol: http1}}\n")
+        self.assertEqual(len(problems), 1)
 
     def test_weights_alone_keep_the_pool(self) -> None:
         old = self.one('{url: "http://a", weight: 2}, "http://b"')

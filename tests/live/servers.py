@@ -69,12 +69,16 @@ class PythonOrigin(Server):
         fetch(self.port(), "/_reset")
 
 
-def proxy(*origins: int, listen: str = "", upstream: str = "", route: str = "", more: str = "", top: str = "") -> str:
+def proxy(
+    *origins: int | str, listen: str = "", upstream: str = "", route: str = "", more: str = "", top: str = ""
+) -> str:
     """A configuration that proxies everything to origins on these ports, with metrics on `observe` and an access log in the folder.
 
+    origins: ports of HTTP/1.1 origins, or whole URLs (`h2c://127.0.0.1:9000`).
     listen, upstream, route: further keys, `a: b, c: d`. more: further routes, one a line. top: further top-level lines.
     """
-    endpoints = ", ".join(f'"http://127.0.0.1:{port}"' for port in origins)
+    urls = (f"http://127.0.0.1:{origin}" if isinstance(origin, int) else origin for origin in origins)
+    endpoints = ", ".join(f'"{url}"' for url in urls)
     lines = [
         "edgegw: 1",
         "shutdown: {lame_duck: 0s, grace: 10s}",
@@ -115,7 +119,7 @@ class Nginx(Server):
         return super().fill(textwrap.dedent(self.MAIN.format(user=user)) + textwrap.dedent(text) + "\n}\n")
 
     def command(self) -> list[str]:
-        return [_installed("nginx"), "-p", str(self.folder), "-c", str(self.config_path)]
+        return [installed("nginx"), "-p", str(self.folder), "-c", str(self.config_path)]
 
 
 class HAProxy(Server):
@@ -124,7 +128,7 @@ class HAProxy(Server):
     config = "haproxy.cfg"
 
     def command(self) -> list[str]:
-        return [_installed("haproxy"), "-db", "-f", str(self.config_path)]
+        return [installed("haproxy"), "-db", "-f", str(self.config_path)]
 
 
 class Gateway(Server):
@@ -188,7 +192,8 @@ class Gateway(Server):
         return self.access_records(path)
 
 
-def _installed(name: str) -> str:
+def installed(name: str) -> str:
+    """The path of a program, sbin folders included; raises NotReady."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if path is None:
         raise NotReady(f"{name} is not installed; `make live` installs it, or: python -m tests.live.install")

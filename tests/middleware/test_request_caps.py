@@ -75,3 +75,15 @@ class RequestCapsTests(Case):
 
         self.respond(self.layer("10B", Target(does=reads)), make_exchange("POST", body=body))
         self.assertEqual(seen, [b"abc"])
+
+    def test_not_for_calls(self) -> None:
+        """A call is a stream of messages; their own size is limited."""
+        body = Body(None)
+        exchange = make_exchange("POST", headers=[(b"Content-Type", b"application/grpc")], body=body)
+        self.respond(self.layer("10B", Target()), exchange)
+        sink = drain(body)
+        body.write(b"x" * 100)
+        self.assertIsNone(sink.error)
+        for kind in (b"application/grpc-web", b"application/grpcx"):
+            declared = make_exchange("POST", headers=[(b"Content-Type", kind)], body=Body(11))
+            self.assertEqual(self.refuse(self.layer("10B", Target()), declared).status, 413)

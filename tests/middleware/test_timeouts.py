@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -59,3 +60,25 @@ class TotalTimeoutTests(Case):
         self.assertEqual(self.connection.failures, [])
         self.turn(0.4)
         self.assertEqual(len(self.connection.failures), 1)
+
+    def test_a_takeover_has_its_own_deadlines(self) -> None:
+        """`total` of a WebSocket is for the handshake."""
+        exchange = make_exchange(headers=[(b"Upgrade", b"websocket")], connection=self.connection)
+        switched = Response(101, takeover=cast(Any, object()))
+        self.respond(self.middleware(Target(does=lambda _: switched)), exchange)
+        self.turn(20)
+        self.assertEqual((self.connection.failures, exchange.deadline_s, len(self.wheel)), ([], None, 0))
+
+    def test_a_handshake_has_this_one(self) -> None:
+        exchange = make_exchange(headers=[(b"Upgrade", b"websocket")], connection=self.connection)
+        waiting: Deferred[Response] = Deferred()
+        self.start(self.middleware(Target(does=lambda _: waiting)), exchange)
+        self.turn(5.2)
+        self.assertEqual([error.reason for error in self.connection.failures], ["total_timeout"])
+
+    def test_a_refused_handshake_too(self) -> None:
+        """Its answer may be without an end."""
+        exchange = make_exchange(headers=[(b"Upgrade", b"websocket")], connection=self.connection)
+        self.respond(self.middleware(Target()), exchange)
+        self.turn(5.2)
+        self.assertEqual([error.reason for error in self.connection.failures], ["total_timeout"])

@@ -358,6 +358,10 @@ class Tunnel(Protocol):
     def __init__(self) -> None:
         self.received = b""
         self.lost: Failure | None = None
+        self.drained = 0
+
+    def drain(self) -> None:
+        self.drained += 1
 
     def connect(self, transport: Any, received: bytes) -> Tunnel:
         self.transport = transport
@@ -439,14 +443,22 @@ class TakeoverTests(SynchronousTestCase):
         self.assertEqual(len(desk.outcomes), 1)
         self.assertEqual(desk.counts.seen["closed"], 1)
 
-    def test_drain_leaves_it_alone_and_abort_does_not(self) -> None:
+    def test_drain_is_its_own_affair_and_abort_is_not(self) -> None:
         tunnel = Tunnel()
         desk = Desk(self.switched(tunnel)).says(UPGRADE)
+        self.assertEqual(tunnel.drained, 0)
         desk.connection.drain()
-        self.assertEqual(desk.ended, [])
+        self.assertEqual((desk.ended, tunnel.drained), ([], 1))
         desk.connection.abort_now()
         self.assertEqual(desk.ended, ["abort"])
         self.assertIsNotNone(tunnel.lost)
+
+    def test_drain_before_it_is_told_after_it(self) -> None:
+        tunnel = Tunnel()
+        desk = Desk().says(UPGRADE)
+        desk.connection.drain()
+        desk.replies(self.switched(tunnel))
+        self.assertEqual((desk.ended, tunnel.drained), ([], 1))
 
     def test_connect_has_no_connection_field(self) -> None:
         connect = Response(200, takeover=Tunnel())

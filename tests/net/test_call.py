@@ -7,7 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.body import Body
 from edgegw.exchange.replay import Replay
-from edgegw.net.call import Call, Owner, Upload
+from edgegw.net.call import Call, Owner, Upload, UpstreamConnection
+from edgegw.net.http2_upstream import Http2Upstream
+from edgegw.net.upstream import Http1Upstream
 from edgegw.upstream.pool import Pool
 from edgegw.wire.events import ResponseHead
 from edgegw.wire.headers import Field
@@ -43,11 +45,17 @@ class ContractTests(SynchronousTestCase):
         self.assertTrue(names)
         for implementer in implementers:
             for name in names:
+                if not callable(getattr(contract, name)):
+                    self.assertTrue(hasattr(implementer, name), f"{implementer.__name__}.{name}")
+                    continue
                 wanted, found = signature(getattr(contract, name)), signature(getattr(implementer, name))
                 self.assertEqual(list(wanted.parameters), list(found.parameters), f"{implementer.__name__}.{name}")
 
     def test_a_pool_owns_connections(self) -> None:
         self.check(Owner, (Pool,))
+
+    def test_connections(self) -> None:
+        self.check(UpstreamConnection, (Http1Upstream, Http2Upstream))
 
     def test_bodies_are_uploads(self) -> None:
         self.check(Upload, (Body, Replay))

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.model import Response
 from edgegw.net.addresses import CidrSet
-from edgegw.net.downstream import Http1Downstream
+from edgegw.net.opening import Opening
 from edgegw.net.listener import ConnectionCap, Listener
 from edgegw.net.settings import Caps
 from edgegw.net.tls import ServerTls, TlsTransport
@@ -245,7 +245,7 @@ class TlsTests(SynchronousTestCase):
         desk, tls, _ = self.secure()
         self.assertIsInstance(tls, TlsTransport)
         (connection,) = desk.listener.connections
-        self.assertIsInstance(connection, Http1Downstream)
+        self.assertIsInstance(connection, Opening)
         self.assertIsNone(connection.tls)
 
     def test_handshake_deadline(self) -> None:

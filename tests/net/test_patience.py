@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Exchange, Response
+from edgegw.middleware.grpc import Guard
 from edgegw.net.settings import Caps
 from edgegw.runtime.wheel import TICK_S
 from edgegw.testing.downstream import Desk, answer, request
@@ -101,6 +102,14 @@ class UploadTests(SynchronousTestCase):
             desk.says(b"a").waits(1).hears(b"")
         desk.waits(1.2)
         self.assertIn(b"body_too_slow", desk.heard())
+
+    def test_a_stream_of_messages_says_nothing_while_there_is_nothing_to_say(self) -> None:
+        desk = Desk().says(post(100000))
+        exchange = desk.exchanges[0]
+        exchange.request.body.watch(Guard(exchange, 1000))
+        drain(exchange.request.body)
+        desk.waits(100).says(b"\0\0\0\0\1a").waits(300).hears(b"")
+        self.assertEqual(desk.ended, [])
 
     def test_rate_of_every_stretch(self) -> None:
         desk = self.uploading().says(bytes(2400)).waits(10.2).says(bytes(2000)).hears(b"").waits(10.2)

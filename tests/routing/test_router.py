@@ -28,6 +28,62 @@ def snapshot(*texts: str) -> SimpleNamespace:
     return SimpleNamespace(tree=Tree(entries))
 
 
+def with_preflight(*texts: str, answers: bool = True) -> SimpleNamespace:
+    """Routes that answer preflights, and one for everything that does not."""
+    asked: list[str] = []
+
+    def preflight(exchange: Exchange) -> Response | None:
+        asked.append(exchange.request.method)
+        return Response(204) if answers else None
+
+    entries = []
+    for text in (*texts, "/**"):
+        match = parse_match(text, Problems())
+        assert match is not None
+        route = Route(text, answer, text, preflight=preflight if text != "/**" else None)
+        entries.append(Entry(match, value=route))
+    return SimpleNamespace(tree=Tree(entries), asked=asked)
+
+
+def ask(method: str, path: str, snapshot: SimpleNamespace) -> Exchange:
+    return make_exchange(
+        "OPTIONS", path, [(b"Access-Control-Request-Method", method.encode("latin-1"))], snapshot=snapshot
+    )
+
+
+class PreflightTests(SynchronousTestCase):
+    """Who may call is for the route to say that the call would get to."""
+
+    def send(self, exchange: Exchange) -> Response:
+        return self.successResultOf(Deferred.fromCoroutine(Router()(exchange)))
+
+    def test_by_the_method_asked_for(self) -> None:
+        routes = with_preflight("POST /a")
+        exchange = ask("POST", "/a", routes)
+        self.assertEqual(self.send(exchange).status, 204)
+        self.assertEqual(
+            (exchange.route.name, exchange.request.method, routes.asked), ("POST /a", "OPTIONS", ["OPTIONS"])
+        )
+
+    def test_by_any_other_it_is_a_request_like_others(self) -> None:
+        routes = with_preflight("POST /a")
+        for method, path in (("PUT", "/a"), ("POST", "/b"), ("", "/a"), ("\xff\u0080", "/a")):
+            with self.subTest(method=method, path=path):
+                exchange = ask(method, path, routes)
+                self.assertEqual(self.send(exchange).body.take_ready(), b"/**")
+                self.assertEqual(exchange.request.method, "OPTIONS")
+
+    def test_the_route_need_not_answer(self) -> None:
+        exchange = ask("POST", "/a", with_preflight("POST /a", answers=False))
+        self.assertEqual(self.send(exchange).body.take_ready(), b"/**")
+
+    def test_not_a_preflight(self) -> None:
+        routes = with_preflight("POST /a")
+        self.send(make_exchange("OPTIONS", "/a", snapshot=routes))
+        self.send(make_exchange("GET", "/a", [(b"Access-Control-Request-Method", b"POST")], snapshot=routes))
+        self.assertEqual(routes.asked, [])
+
+
 class Routing(SynchronousTestCase):
     def send(self, exchange: Exchange) -> Response:
         return self.successResultOf(Deferred.fromCoroutine(Router()(exchange)))

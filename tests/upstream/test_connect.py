@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionRefusedError, TimeoutError
@@ -16,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.net.http2_upstream import Http2Upstream
 from edgegw.net.resolver import Resolver
 from edgegw.net.tls import ServerTls, UpstreamTls, wrap_server
 from edgegw.net.upstream import Call, Http1Upstream
@@ -234,11 +238,93 @@ class TlsDialTests(Case):
         self.assertEqual(self.flushLoggedErrors(), [])
 
 
+class Http2DialTests(Case):
+    """Prior knowledge: a connection counts as made when the endpoint has said its settings."""
+
+    SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dialling = self.dial("h2c://h:9000")
+        self.peer = self.accept()
+
+    def test_ready_with_the_settings(self) -> None:
+        self.assertEqual(self.tried(), [("10.0.0.1", 9000)])
+        self.assertTrue(self.peer.value().startswith(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        self.assertNoResult(self.dialling)
+        self.protocol.dataReceived(self.SETTINGS)
+        connection = self.successResultOf(self.dialling)
+        self.assertIsInstance(connection, Http2Upstream)
+        self.assertEqual((connection.room, len(self.wheel)), (100, 0))
+
+    def test_an_endpoint_that_speaks_http1(self) -> None:
+        self.protocol.dataReceived(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        error = self.error(self.dialling)
+        self.assertEqual(error.status, 502)
+        self.assertIn("does not speak HTTP/2", error.detail)
+
+    def test_an_endpoint_that_says_nothing(self) -> None:
+        self.turn(3.2)
+        self.assertEqual(self.error(self.dialling).reason, "connect_timeout")
+        self.assertTrue(self.peer.disconnecting or self.peer.disconnected or self.peer.aborted)
+
+    def test_an_endpoint_that_leaves(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        error = self.error(self.dialling)
+        self.assertEqual((error.status, error.reason), (502, "upstream_closed"))
+
+    def test_the_next_address_is_tried(self) -> None:
+        dialling = self.dial("h2c://many:1")
+        self.accept()
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.tried()), 3)
+        self.accept()
+        self.protocol.dataReceived(self.SETTINGS)
+        self.successResultOf(dialling)
+
+    def test_cancelled(self) -> None:
+        self.dialling.cancel()
+        self.failureResultOf(self.dialling, CancelledError)
+        self.assertTrue(self.peer.disconnecting or self.peer.disconnected or self.peer.aborted)
+
+    def test_what_is_expected_of_a_connection(self) -> None:
+        for protocol, url, room in (
+            ("auto", "http://h", 1), ("auto", "https://h", 1), ("auto", "h2c://h", 100), ("auto", "grpcs://h", 100),
+            ("http2", "http://h", 100), ("http2", "unix:///s", 100), ("http1", "https://h", 1),
+        ):  # fmt: skip
+            connector = Connector(self.reactor, self.wheel, self.resolver, None, 3.0, protocol)  # type: ignore[arg-type]
+            self.assertEqual(connector.expected_room(EndpointUrl.parse(url)), room, (protocol, url))
+
+    def test_as_configured_or_as_the_exchange_needs_it(self) -> None:
+        connector = Connector(self.reactor, self.wheel, self.resolver, None, 3.0, "http2")
+        for protocol, kind in ((None, Http2Upstream), ("http1", Http1Upstream)):
+            connector.connect(EndpointUrl.parse("http://h"), protocol).addErrback(lambda _: None)  # type: ignore[arg-type]
+            self.accept()
+            self.assertIsInstance(self.protocol._wrappedProtocol, kind)
+        self.assertRaises(ValueError, connector.connect, EndpointUrl.parse("h2c://h"), "http1")
+
+
 class Talk(Protocol):
     """Answers every request the same way."""
 
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(answer(b"hello"))  # type: ignore[union-attr]
+
+
+class Talk2(Protocol):
+    """The same in HTTP/2, by the `h2` library."""
+
+    def connectionMade(self) -> None:
+        self.h2 = H2Connection(H2Configuration(client_side=False))
+        self.h2.initiate_connection()
+        self.transport.write(self.h2.data_to_send())  # type: ignore[union-attr]
+
+    def dataReceived(self, data: bytes) -> None:
+        for event in self.h2.receive_data(data):
+            if isinstance(event, RequestReceived):
+                self.h2.send_headers(event.stream_id, [(":status", "200")])
+                self.h2.send_data(event.stream_id, b"hello in HTTP/2", end_stream=True)
+        self.transport.write(self.h2.data_to_send())  # type: ignore[union-attr]
 
 
 class LoopbackTests(TestCase):
@@ -251,14 +337,15 @@ class LoopbackTests(TestCase):
         self.resolver = Resolver(reactor, lambda name: succeed(["127.0.0.1"]))  # type: ignore[arg-type]
         self.addCleanup(self.resolver.stop)
 
-    def connector(self, **tls: Any) -> Connector:
+    def connector(self, protocol: Any = "auto", **tls: Any) -> Connector:
         tls.setdefault("authorities", [AUTHORITY.cert])
-        return Connector(reactor, self.wheel, self.resolver, UpstreamTls(**tls), 3.0)
+        return Connector(reactor, self.wheel, self.resolver, UpstreamTls(**tls), 3.0, protocol)
 
-    def listen(self, secure: bool) -> int:
-        factory: Any = Factory.forProtocol(Talk)
+    def listen(self, secure: bool, *alpn: bytes) -> int:
+        factory: Any = Factory.forProtocol(Talk2 if b"h2" in alpn else Talk)
         if secure:
-            factory = wrap_server(factory, ServerTls(store(SHOP)), reactor)  # type: ignore[arg-type]
+            shown = store(SHOP, alpn=alpn or (b"http/1.1",))
+            factory = wrap_server(factory, ServerTls(shown), reactor)  # type: ignore[arg-type]
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
@@ -287,6 +374,31 @@ class LoopbackTests(TestCase):
     async def test_tls_verified(self) -> None:
         url = f"https://shop.example.com:{self.listen(True)}"
         self.assertEqual(await self.talk(self.connector(), url), b"hello")
+
+    async def test_tls_and_what_was_agreed_on(self) -> None:
+        for protocol, scheme, alpn, spoken in (
+            ("auto", "https", (b"h2",), b"hello in HTTP/2"),
+            ("auto", "https", (b"http/1.1",), b"hello"),
+            ("http2", "https", (b"h2",), b"hello in HTTP/2"),
+            ("auto", "grpcs", (b"h2",), b"hello in HTTP/2"),
+            ("http1", "https", (b"http/1.1",), b"hello"),
+        ):
+            url = f"{scheme}://shop.example.com:{self.listen(True, *alpn)}"
+            self.assertEqual(await self.talk(self.connector(protocol), url), spoken)
+
+    async def test_tls_without_the_protocol_that_is_wanted(self) -> None:
+        url = f"https://shop.example.com:{self.listen(True, b'http/1.1')}"
+        error = await self.assertFailure(self.connector("http2").connect(EndpointUrl.parse(url)), GatewayError)
+        self.assertEqual((error.status, error.reason), (502, "upstream_tls"))
+        self.assertIn("no_shared_protocol", error.detail)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_prior_knowledge(self) -> None:
+        port = reactor.listenTCP(0, Factory.forProtocol(Talk2), interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.addCleanup(port.stopListening)
+        for protocol, scheme in (("auto", "h2c"), ("auto", "grpc"), ("http2", "http")):
+            url = f"{scheme}://any:{port.getHost().port}"
+            self.assertEqual(await self.talk(self.connector(protocol), url), b"hello in HTTP/2")
 
     async def test_tls_wrong_name(self) -> None:
         url = f"https://other.example.com:{self.listen(True)}"

@@ -12,7 +12,7 @@ from edgegw.wire import reasons
 from edgegw.wire.reasons import REASONS
 
 WIRE = Path(reasons.__file__).parent
-RAISERS = {"Refused", "Violation", "PathError", "GatewayError"}
+RAISERS = {"ConnectionFault", "GatewayError", "Malformed", "PathError", "Refused", "StreamFault", "Violation"}
 POSITION = {"PathError": 0}
 """Where the reason stands among the arguments; second unless said otherwise."""
 

@@ -1,0 +1,160 @@
+"""Tests of edgegw.net.http2_takeover: a protocol on one stream (RFC 8441)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.exchange.model import Response
+from edgegw.testing.http2 import Http2Desk
+from edgegw.wire.headers import Headers
+
+
+class Echo(Protocol):
+    """Sends back what it gets, and writes down its end."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.lost: Any = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+        self.transport.write(data)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.lost = reason
+
+
+class Taker:
+    """A takeover that gives the stream to an echo."""
+
+    def __init__(self) -> None:
+        self.echo = Echo()
+        self.drained = False
+
+    def connect(self, transport: Any, received: bytes) -> Protocol:
+        self.echo.makeConnection(transport)
+        if received:
+            self.echo.dataReceived(received)
+        return self.echo
+
+    def drain(self) -> None:
+        self.drained = True
+
+
+class Producer:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        self.told.append("stop")
+
+
+FIELDS = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Accept", b"x"), (b"X-A", b"1")]
+
+
+class TakeoverTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.taker = Taker()
+        self.echo = self.taker.echo
+
+    def desk(self, **more: Any) -> tuple[Http2Desk, int]:
+        response = Response(101, Headers.of(FIELDS), takeover=self.taker)
+        desk = Http2Desk(response, Response.of(200, b"on"), **more)
+        sid = desk.peer.get_next_available_stream_id()
+        head = [
+            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "a"), (":path", "/w"),
+        ]  # fmt: skip
+        desk.peer.send_headers(sid, head)
+        desk.pump()
+        return desk, sid
+
+    def test_speaks_both_ways(self) -> None:
+        desk, sid = self.desk()
+        self.assertEqual((desk.exchanges[0].request.method, desk.exchanges[0].head.upgrade), ("GET", (b"websocket",)))
+        desk.sends(sid, b"ping")
+        answer = desk.answer(sid)
+        self.assertEqual((answer.status, answer.body), (200, b"ping"))
+        self.assertEqual(sorted(answer.headers), ["date", "x-a"])
+
+    def test_ends_from_our_side(self) -> None:
+        desk, sid = self.desk()
+        self.echo.transport.write(b"bye")
+        self.echo.transport.loseConnection()
+        answer = desk.answer(sid)
+        self.assertEqual((answer.body, answer.ended), (b"bye", True))
+        self.assertIsNotNone(self.echo.lost)
+        self.assertTrue(desk.outcomes[0].complete)
+        self.assertEqual(desk.answer(desk.asks()).body, b"on")
+
+    def test_ends_from_the_peer_s_side(self) -> None:
+        desk, sid = self.desk()
+        desk.sends(sid, b"x", end=True)
+        self.assertEqual(self.echo.got, b"x")
+        self.assertIsNotNone(self.echo.lost)
+        self.assertTrue(desk.outcomes[0].complete)
+
+    def test_a_reset(self) -> None:
+        desk, sid = self.desk()
+        desk.peer.reset_stream(sid, 8)
+        desk.pump()
+        self.assertIsNotNone(self.echo.lost)
+        self.assertEqual(len(desk.outcomes), 1)
+
+    def test_abort(self) -> None:
+        desk, sid = self.desk()
+        self.echo.transport.abortConnection()
+        self.assertEqual(desk.answer(sid).reset, 8)
+        self.assertIsNotNone(self.echo.lost)
+
+    def test_the_connection_is_lost(self) -> None:
+        desk, _ = self.desk()
+        desk.leaves()
+        self.assertIsNotNone(self.echo.lost)
+
+    def test_backpressure_reaches_the_producer(self) -> None:
+        desk, sid = self.desk(credit=False, window=1000)
+        producer = Producer()
+        self.echo.transport.registerProducer(producer, True)
+        self.echo.transport.write(b"x" * 1500)
+        self.assertEqual(producer.told, ["pause"])
+        desk.answer(sid)
+        desk.peer.acknowledge_received_data(1000, sid)
+        desk.pump()
+        self.assertEqual(producer.told, ["pause", "resume"])
+
+    def test_pausing_holds_credit_back(self) -> None:
+        desk, sid = self.desk()
+        window = desk.peer.local_flow_control_window(sid)
+        self.echo.transport.pauseProducing()
+        for _ in range(4):
+            desk.sends(sid, b"x" * 10000)
+        self.assertEqual(desk.peer.local_flow_control_window(sid), window - 40000)
+        self.echo.transport.resumeProducing()
+        desk.pump()
+        self.assertGreater(desk.peer.local_flow_control_window(sid), window - 33000)
+
+    def test_the_end_waits_for_a_producer(self) -> None:
+        desk, sid = self.desk()
+        self.echo.transport.registerProducer(Producer(), True)
+        self.echo.transport.loseConnection()
+        self.assertFalse(desk.answer(sid).ended)
+        self.echo.transport.unregisterProducer()
+        self.assertTrue(desk.answer(sid).ended)
+
+    def test_a_drain_reaches_it(self) -> None:
+        desk, _ = self.desk()
+        desk.connection.drain()
+        self.assertTrue(self.taker.drained)
+
+    def test_repr(self) -> None:
+        self.desk()
+        self.assertIn("open sent=0", repr(self.echo.transport))
