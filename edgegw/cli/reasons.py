@@ -131,12 +131,16 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     "upstream_aborted": Reason(502, _UP, "The connection to the upstream was ended from this side."),
     "upstream_closed": Reason(502, _UP, "The upstream closed the connection in the middle of an exchange."),
     "upstream_head_timeout": Reason(504, _UP, "The head of the response did not come within `timeout.head`."),
+    "upstream_http2_only": Reason(
+        502, _UP, "The exchange can only go over HTTP/1.1 (an upgrade), and the endpoint's URL says HTTP/2."
+    ),
     "upstream_idle_timeout": Reason(504, _UP, "No byte of the response came for `timeout.idle`."),
     "upstream_not_grpc": Reason(
         502,
         _UP,
         "A gRPC call was answered with something else; the record shows this, the caller the code for its HTTP status.",
     ),
+    "upstream_not_http2": Reason(502, _UP, "The endpoint is to be spoken to in HTTP/2, and answers in something else."),
     "upstream_ping_timeout": Reason(
         504, _UP, "An HTTP/2 connection to the upstream was silent and did not answer a PING."
     ),

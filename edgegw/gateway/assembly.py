@@ -217,7 +217,7 @@ class Assembly:
         if route.security_headers:
             steps.append(step(SECURITY_HEADERS, route.security_headers))
         # From here on there is one gRPC; whatever answers below is translated.
-        if route.to is not None and route.grpc.web.enabled:
+        if route.to is not None:
             steps.append(step(GRPC_WEB, route.grpc.web))
         # Cheaper than whatever comes, and before a transform may give the upstream another Origin.
         if route.to is not None and route.websocket.origins:

@@ -15,7 +15,7 @@ from edgegw.net.settings import ListenSettings
 
 _SHOWN = 10
 
-_UPSTREAM = frozenset({"discovery", "protocol", "health", "outlier", "breaker", "retry"})
+_UPSTREAM = frozenset({"discovery", "health", "outlier", "breaker", "retry"})
 _ROUTE = frozenset({
     "auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "retry", "mirror", "handler",
 })  # fmt: skip
@@ -29,6 +29,9 @@ LATER: Mapping[str, frozenset[str]] = {
 }
 """Keys of the language whose parts are not built yet. They are unknown like any other; a guess at another key would mislead."""
 
+_OF_UPSTREAMS = ("grpc", "websocket")
+"""Route keys that mean nothing without `to`."""
+
 
 def check_references(settings: GatewaySettings, problems: Problems) -> None:
     """Names that are used must be defined, names that must differ must differ, and no place is listened on twice."""
@@ -41,6 +44,9 @@ def check_references(settings: GatewaySettings, problems: Problems) -> None:
                 f"upstream {quoted(route.to)} is not defined; defined: {_listed(settings.upstreams)}",
                 f"did you mean {quoted(near[0])}?" if near else None,
             )
+        for key in _OF_UPSTREAMS:
+            if route.to is None and key in route.model_fields_set:
+                problems.add(("routes", index, key), f"{key} is for routes with an upstream; this one has no `to`")
         if route.name is not None and names.setdefault(route.name, index) != index:
             problems.add(("routes", index, "name"), f'routes[{names[route.name]}] is called "{route.name}" already')
     _check_places(settings, problems)

@@ -15,6 +15,7 @@ downstream  drives a codec on one downstream connection, emits exchanges
 answering   its half that sends the answers
 answer      a response's framing
 patience    its deadlines; stall: whether a slow reader takes anything; date: the Date field
+http2_upstream  the same in HTTP/2, many at once; http2_upstream_stream: one of them
 upstream    sends an exchange on a connection to an endpoint
 call        what is sent there, and whom the connection owes an account
 resolver    names to addresses, off the reactor's threads

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.model import Response
 from edgegw.net.call import Call, Owner
-from edgegw.net.http2_upstream_stream import UpstreamStream
+from edgegw.net.http2_upstream_stream import UpstreamStream, error_name
 from edgegw.net.tls_transport import TlsError
 from edgegw.runtime.wheel import Wheel
 from edgegw.wire.events import GoAway, Pong, Settled, StreamEvent, Violation
@@ -64,6 +64,8 @@ class Http2Upstream(Protocol):
         self.owner: Owner | None = None
         self.served = 0
         self.lost = False
+        self.away = ""
+        """What the peer's GOAWAY gave as its reason."""
         self._scheme = "https" if secure else "http"
         self._deadline = wheel.deadline(self._expired)
         self._streams: dict[int, UpstreamStream] = {}
@@ -310,9 +312,10 @@ class Http2Upstream(Protocol):
         if kind is Violation:
             self._break(event)  # type: ignore[arg-type]
         elif kind is GoAway:
+            self.away = error_name(event.code)  # type: ignore[union-attr]
             self._leave()
             if not self._settled:
-                self._outcome = _no_http2("upstream_closed", f"the endpoint takes no streams: {event!r}")
+                self._outcome = _no_http2("upstream_closed", f"the endpoint is going: {self.away}")
                 self._settle()
             if not self._streams:
                 self._part()
@@ -329,7 +332,8 @@ class Http2Upstream(Protocol):
         """The peer broke the rules for the whole connection."""
         self._leave()
         if not self._settled:
-            self._outcome = _no_http2(violation.reason, f"the endpoint does not speak HTTP/2: {violation.detail}")
+            what = f"the endpoint does not speak HTTP/2 ({violation.reason}: {violation.detail})"
+            self._outcome = _no_http2("upstream_not_http2", what)
             self._settle()
         for stream in list(self._streams.values()):
             stream.broken(violation)

@@ -191,7 +191,9 @@ class UpstreamStream:
 
     def _reset(self, event: Reset) -> None:
         """The peer wants this stream no more."""
-        detail = f"the upstream reset the stream: {_name(event.code)}"
+        detail = f"the upstream reset the stream: {error_name(event.code)}"
+        if event.unprocessed and self._connection.away:
+            detail = f"the upstream is going and left the stream unread (GOAWAY: {self._connection.away})"
         if event.unprocessed and not self._heard:
             self._finish(
                 GatewayError(
@@ -311,7 +313,8 @@ class UpstreamStream:
         return f"<UpstreamStream {self.sid} {state}{' paused' if self._paused else ''}>"
 
 
-def _name(code: int) -> str:
+def error_name(code: int) -> str:
+    """As RFC 9113 7 calls it."""
     try:
         return ErrorCode(code).name
     except ValueError:

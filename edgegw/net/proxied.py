@@ -1,8 +1,8 @@
 """A downstream connection before its PROXY header: who speaks is known only when that is there.
 
-It stands outermost, below TLS, and only under peers that are trusted to introduce others: they must send a header. Everybody else is
-served as himself, and a header from him is a bad request. When the header is read, the connection is handed over whole to what the
-listener builds for the addresses in it, and nothing of this stays in the data's way.
+It stands outermost, below TLS, and only under peers that are trusted to introduce others: they must send a header. Everybody else
+is served as himself, and a header from him is a bad request. When the header is read, the connection is handed over whole to what
+the listener builds for the addresses in it, and nothing of this stays in the data's way.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from edgegw.observe.metrics import UpstreamMetrics
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.wire.connection import HOP_BY_HOP, hop_by_hop
+from edgegw.wire.grpc import is_grpc
 from edgegw.wire.headers import Field
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY"})
@@ -171,6 +172,9 @@ class Proxy:
             fields, left_s = with_time_left(exchange, fields, self._clock())
             # The caller says how long it waits for the head: its deadline, which comes first, and no other.
             timeouts_s = (left_s + 1.0, timeouts_s[1])
+        elif is_grpc(request.headers.get(b"content-type")):
+            # Servers send the head of a stream with its first message, however late that is.
+            timeouts_s = (max(timeouts_s), timeouts_s[1])
         return Call(request.method, request.target, fields, upload, length, timeouts_s, exchange.informational)
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 - `settings`: the configuration of one upstream.
 - `endpoint`: one address, with its pool and its counts.
 - `pool`: connections to one endpoint: idle stack, caps, bounded queue.
-- `connect`: how a connection to an endpoint is made: names, TLS, UNIX sockets.
+- `connect`: how a connection to an endpoint is made: names, TLS, UNIX sockets; `handshake`: what is spoken on it.
 - `balance/`: which endpoint next.
 - `cluster`: a named set of endpoints; what the proxy target asks.
 """

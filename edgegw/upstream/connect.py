@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
@@ -33,6 +33,7 @@ from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.handshake import Handshake
 from edgegw.upstream.settings import EndpointUrl, Protocol
 from edgegw.wire.http1_limits import RESPONSE_LIMITS
+
 
 class Connector:
     """Makes the connections of one upstream.
@@ -74,10 +75,14 @@ class Connector:
 
         Raises (through the Deferred):
             GatewayError: 503 `connect_refused`, `connect_failed`, `connect_timeout`, `resolve_failed`, with Retry-After; 502
-            `upstream_tls`, or the name of what came in place of HTTP/2. All may be tried again elsewhere: nothing was sent.
-            ValueError: HTTP/1.1 is asked for and the URL says HTTP/2.
+            `upstream_tls`, `upstream_not_http2`, `upstream_closed`, `upstream_reset`. All may be tried again elsewhere: nothing was sent.
+            502 `upstream_http2_only`: HTTP/1.1 is asked for and the URL says HTTP/2.
         """
-        running = Deferred.fromCoroutine(self._connect(url, url.versions(protocol or self._protocol), preamble))
+        try:
+            versions = url.versions(protocol or self._protocol)
+        except ValueError as wrong:
+            return fail(_error("upstream_http2_only", f"{url.authority}: {wrong}", 502))
+        running = Deferred.fromCoroutine(self._connect(url, versions, preamble))
         expired = False
 
         def expire() -> None:

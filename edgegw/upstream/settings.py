@@ -42,7 +42,7 @@ class EndpointUrl(NamedTuple):
             ValueError: HTTP/1.1 is asked for and the scheme says HTTP/2.
         """
         if self.http2 and protocol == "http1":
-            raise ValueError("the endpoint's scheme says HTTP/2, `protocol` says http1")
+            raise ValueError("its URL says HTTP/2, and HTTP/1.1 is asked for")
         if self.http2 or protocol == "http2":
             return (b"h2",)
         return (b"h2", b"http/1.1") if self.secure and protocol == "auto" else (b"http/1.1",)

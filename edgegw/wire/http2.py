@@ -1,8 +1,8 @@
 """The HTTP/2 codecs of both roles: bytes in, events per stream out; no I/O, no clock (RFC 9113, RFC 8441).
 
 `receive` gives (stream, event) pairs; stream 0 is the connection. `take` gives what is to be written. Between them stand
-`http2_codec` (frames in), `http2_control` (frames without messages), `http2_sending` (frames out, windows, queues), `http2_fields`
-(HPACK), `http2_head` (pseudo fields to heads), `http2_glitches` (floods), `http2_limits`.
+`http2_codec` (frames in), `http2_control` (frames without messages), `http2_sending` (frames out, windows, queues), `http2_hpack`,
+`http2_fields` (header blocks), `http2_head` (pseudo fields to heads), `http2_glitches` (floods), `http2_limits`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from edgegw.wire.http2_fields import (
     REQUEST_FIELDS,
     RESPONSE_FIELDS,
     Malformed,
-    Pair,
     encode_fields,
     encode_pseudo,
     unsafe,
@@ -43,6 +42,7 @@ from edgegw.wire.http2_frames import (
     window_update_frame,
 )
 from edgegw.wire.http2_head import copy_request, copy_response, read_request, read_response
+from edgegw.wire.http2_hpack import Pair
 from edgegw.wire.http2_limits import CLIENT_LIMITS, ErrorCode, Http2Limits
 from edgegw.wire.http2_sending import Events, Stream
 

@@ -13,7 +13,7 @@ from edgegw.wire.events import END, End, RequestHead, ResponseHead, Violation
 from edgegw.wire.http1_fields import Refused
 from edgegw.wire.http1_limits import Http1Limits
 from edgegw.wire.http2_control import Control
-from edgegw.wire.http2_fields import BlockDecoder, FieldTable, Malformed, Pair
+from edgegw.wire.http2_fields import FieldTable, Malformed
 from edgegw.wire.http2_frames import (
     ACK,
     CONTINUATION,
@@ -33,6 +33,7 @@ from edgegw.wire.http2_frames import (
     unpack_header,
 )
 from edgegw.wire.http2_head import read_trailers
+from edgegw.wire.http2_hpack import BlockDecoder, Pair
 from edgegw.wire.http2_limits import ErrorCode, Http2Limits
 from edgegw.wire.http2_sending import Events, Stream
 
@@ -258,10 +259,10 @@ class Codec(Control, Generic[Head]):
 
     def _finish(self, stream: Stream, end: End, events: Events) -> None:
         """END_STREAM came."""
+        stream.remote_closed = True
         if stream.left > 0:
             self._spoil(stream, _short_body(), events)
             return
-        stream.remote_closed = True
         events.append((stream.sid, end))
         if stream.local_closed:
             self._remove(stream)
@@ -328,6 +329,7 @@ class Codec(Control, Generic[Head]):
         try:
             fields = read_trailers(pairs, self._http1, self._TABLE)
         except Refused as error:
+            stream.remote_closed = True
             self._spoil(stream, error, events)
             return
         self._finish(stream, End(fields) if fields else END, events)

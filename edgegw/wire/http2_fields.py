@@ -1,4 +1,4 @@
-"""Field sections of HTTP/2: header blocks to pairs to validated fields, and fields to blocks (RFC 7541, RFC 9113 8.2).
+"""Field sections of HTTP/2: pairs to validated fields, and fields to header blocks (RFC 7541, RFC 9113 8.2).
 
 Peers repeat themselves, so what a pair means and how a field is spelt in HPACK is remembered, in bounded tables for the whole
 process; what may be a secret is not. Our blocks never touch the peer's dynamic table: encoding has no state and can't get out
@@ -8,9 +8,8 @@ of step.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from hpack import Decoder, HPACKError, OversizedHeaderListError
 from hpack.hpack import encode_integer
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
@@ -19,10 +18,7 @@ from hpack.table import HeaderTable
 from edgegw.errors import GatewayError, Phase, Side
 from edgegw.wire.headers import Field
 from edgegw.wire.http1_fields import Refused
-from edgegw.wire.http2_frames import ConnectionFault
-from edgegw.wire.http2_limits import ErrorCode
-
-Pair = tuple[bytes, bytes]
+from edgegw.wire.http2_hpack import Pair
 
 _MEMO = 4096
 _LONGEST = 160
@@ -103,50 +99,6 @@ def _refuse_name(name: bytes) -> None:
     if _is_name(name.lower()):
         raise Malformed(400, "h2_uppercase_name", f"field name {name[:64]!r}")
     raise Malformed(400, "bad_field_name", f"field name {name[:64]!r}")
-
-
-class _Table(HeaderTable):
-    """hpack's dynamic table, which tells when it changed."""
-
-    changed = False
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.changed = True
-        super().add(name, value)
-
-
-class BlockDecoder:
-    """Header blocks of one connection to pairs.
-
-    Args:
-        most: bytes of a decoded list as RFC 9113 6.5.2 counts them (32 more for each field); past it there is no way on.
-    """
-
-    __slots__ = ("_decoder", "_table")
-
-    def __init__(self, most: int) -> None:
-        self._decoder = Decoder(most)
-        self._table = self._decoder.header_table = _Table()
-
-    def decode(self, block: bytes) -> tuple[Sequence[Pair], bool]:
-        """(pairs, changed): changed says that the same block, and all others, may mean something else the next time.
-
-        Raises:
-            ConnectionFault: COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for a list past the bound.
-        """
-        table = self._table
-        table.changed = False
-        try:
-            pairs = self._decoder.decode(block, raw=True)
-        except OversizedHeaderListError as error:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "h2_header_list_too_large", str(error)) from None
-        except HPACKError as error:
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "h2_compression", str(error)) from None
-        # A block that resizes the table says so in its first byte.
-        return pairs, table.changed or block[:1] in _RESIZES  # type: ignore[return-value]  # always a list
-
-
-_RESIZES = frozenset(bytes([code]) for code in range(0x20, 0x40))
 
 
 # Sending.

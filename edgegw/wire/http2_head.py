@@ -14,7 +14,8 @@ from edgegw.wire.http1_fields import Refused
 from edgegw.wire.http1_framing import body_length
 from edgegw.wire.http1_limits import TRAILERS_FORBIDDEN, Http1Limits
 from edgegw.wire.http1_target import parse_host, parse_target
-from edgegw.wire.http2_fields import REQUEST_FIELDS, RESPONSE_FIELDS, FieldTable, Malformed, Pair, check_value
+from edgegw.wire.http2_fields import REQUEST_FIELDS, RESPONSE_FIELDS, FieldTable, Malformed, check_value
+from edgegw.wire.http2_hpack import Pair
 from edgegw.wire.http2_limits import Http2Limits
 from edgegw.wire.path import split_plain
 

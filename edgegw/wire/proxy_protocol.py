@@ -260,10 +260,10 @@ def _binary(
         if not 0 <= end.port <= 65535:
             raise ValueError(f"{end.port} is not a port")
     ports = (source.port, destination.port)
-    # A zone means something on this machine only.
-    hosts = [end.host.partition("%")[0] for end in (source, destination)]
+    hosts = (source.host, destination.host)
     if not any(":" in host for host in hosts):
         return 1, tuple(IPv4Address(host).packed for host in hosts), ports
+    # A zone, which means something on this machine only, is not in what is packed.
     return 2, tuple(IPv6Address(host if ":" in host else f"::ffff:{host}").packed for host in hosts), ports
 
 

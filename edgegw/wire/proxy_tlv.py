@@ -76,8 +76,6 @@ def _split(data: bytes, start: int, once: frozenset[int]) -> Iterator[tuple[int,
     end = len(data)
     while start < end:
         at = start + 3
-        if at > end:
-            raise TlvError("a TLV without its length")
         kind, start = data[start], at + int.from_bytes(data[start + 1 : at], "big")
         if start > end:
             raise TlvError(f"TLV 0x{kind:02x} is longer than the header")

@@ -132,7 +132,10 @@ class WatchTests(SynchronousTestCase):
 
     def test_not_capped(self) -> None:
         """A guard decides alone: a cap would move the place where it looks."""
-        body, sink, _ = self.watched(Guard())
-        body.cap(3)
-        body.write(b"abcdef")
-        self.assertEqual((sink.data, sink.error), (b"abcdef", None))
+        guard = Guard(gap=4)
+        body, sink, _ = self.watched(guard)
+        body.write(b"a")
+        body.cap(2)
+        body.write(b"1234b")
+        self.assertEqual((sink.data, sink.error), (b"a1234b", None))
+        self.assertEqual(guard.shown, [(b"a", 0), (b"1234b", 4)])

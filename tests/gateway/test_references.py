@@ -58,6 +58,21 @@ class PlaceTests(unittest.TestCase):
         self.assertRegex(problems(text)[0], r"defined: u0, u1, .*, u9 and 20 more$")
 
 
+class TargetTests(unittest.TestCase):
+    def test_keys_of_upstreams_on_other_routes(self) -> None:
+        """Nothing is accepted and not enforced."""
+        text = "edgegw: 1\nlisten: [80]\nroutes:\n  - {match: /a, respond: {body: x}, websocket: off, grpc: {web: false}}\n"
+        with self.assertRaises(ConfigError) as caught:
+            accept(loads(text, environ={}), Path("/"))
+        self.assertEqual(
+            sorted(problem.message.split()[0] for problem in caught.exception.problems), ["grpc", "websocket"]
+        )
+
+    def test_as_defaults_they_are_for_those_that_have_one(self) -> None:
+        text = "edgegw: 1\nlisten: [80]\ndefaults: {websocket: off}\nroutes:\n  - {match: /a, respond: {body: x}}\n"
+        accept(loads(text, environ={}), Path("/"))
+
+
 class LaterTests(unittest.TestCase):
     def test_none_of_them_is_there_already(self) -> None:
         """A key that has been built leaves the table."""

@@ -62,7 +62,7 @@ class Stream:
     headers: list[tuple[str, str]] = field(default_factory=list)
     trailers: list[tuple[str, str]] = field(default_factory=list)
     informational: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
-    body: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
     length: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
     ended: bool = False

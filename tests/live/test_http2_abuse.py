@@ -136,6 +136,7 @@ class FloodTests(Fronted):
         with self.cheap():
             sent = sum(wire.try_send(frame(PING, payload=bytes(8)) * 100) for _ in range(FLOOD // 100))
             self.assertGreater(sent, 0)
+        wire.close()
 
     def test_frames_without_work(self) -> None:
         """H6: empty DATA, credit a byte at a time, PRIORITY, unknown frames."""
@@ -193,9 +194,9 @@ class LimitTests(Fronted):
         self.assertEqual(wire.goaways, [])
 
     def test_no_credit(self) -> None:
-        """H16: a client that gives no credit holds a stream for `timeout.idle`, then it is reset; memory stays flat."""
+        """H16: a client that gives no credit holds a stream for `caps.write_gap`, then it is reset; memory stays flat."""
         origin = self.serve(PythonOrigin())
-        gateway = self.before(f"http://127.0.0.1:{origin.port()}", route="timeout: {idle: 1s}")
+        gateway = self.before(f"http://127.0.0.1:{origin.port()}", listen="caps: {write_gap: 1s}")
         self.http2(gateway).ask("/bytes/1000000")
         wire = self.http2(gateway, credit=False, settings={INITIAL_WINDOW_SIZE: 0})
         with self.peak_growth_below(gateway, GROWTH_KIB):

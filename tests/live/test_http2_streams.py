@@ -110,8 +110,10 @@ class EndTests(Fronted):
 
         def script(call: Call) -> None:
             call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-            call.body(1)
-            left.append(time.monotonic())
+            try:
+                call.body(1)
+            finally:
+                left.append(time.monotonic())
 
         old = self.scripted(script)
         wire = self.http2(self.before(f"http://127.0.0.1:{old.port}"))
@@ -144,6 +146,17 @@ class EndTests(Fronted):
         idle.until(lambda: idle.closed, "the idle connection ends")
         self.assertEqual([goaway[1] for goaway in idle.goaways], [NO_ERROR] * 2)
         self.assertEqual(gateway.wait_exit(5), 0)
+
+    def test_drain_past_a_deaf_peer(self) -> None:
+        """A peer with nothing in flight that does not take what it was sent holds nobody up: the grace is not for it."""
+        gateway = self.gateway({}, ["{match: /**, respond: {status: 200, body: ok}}"])
+        wire = self.http2(gateway, receive_buffer=4096)
+        for _ in range(200):
+            wire.try_send(frame(6, payload=bytes(8)) * 4)
+        gateway.signal(signal.SIGTERM)
+        begun = time.monotonic()
+        self.assertEqual(gateway.wait_exit(20), 0)
+        self.assertLess(time.monotonic() - begun, 5.0)
 
     def test_keepalive_ping(self) -> None:
         """A PING of the client's is answered with its own bytes, requests or not."""

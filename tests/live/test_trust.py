@@ -5,6 +5,7 @@ import random
 from collections import Counter
 
 from tests.live.case import LiveCase
+from tests.live.http2_wire import Http2Wire
 from tests.live.process import wait_until
 from tests.live.servers import Gateway, Nginx, PythonOrigin, proxy
 from tests.live.wire import Answer, Cut, Wire, words
@@ -310,4 +311,27 @@ class TreasureTests(LiveCase):
         self.assertGreater(seen[200], 50, f"nothing got through at all: {seen}")
         self.assertEqual(set(seen) - {200, 400, 404, 414, 301, 307}, set(), seen)
         wait_until(lambda: front.metric("edgegw_requests_total") >= 5000, "every request was counted")
+        self.assertNotIn("Traceback", front.log())
+
+    def test_treasure_over_http2(self) -> None:
+        """The same targets as `:path`, a third of them with a method that hides a request line."""
+        nginx = self.serve(Nginx(self.NGINX))
+        text = proxy(nginx.port()).replace("match: /**", "match: /content/**")
+        front = self.serve(Gateway(text))
+        choice = random.Random(20240301)
+        seen: Counter[int] = Counter()
+        for _ in range(50):
+            with Http2Wire(front.port()) as wire:
+                for number in range(50):
+                    target = mutated(choice)
+                    method = f"GET {choice.choice(GOALS)} HTTP/1.1" if number % 3 == 0 else "GET"
+                    stream = wire.next_stream()
+                    fields = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", target)]
+                    wire.send(wire.head(stream, fields))
+                    answer = wire.read(stream)
+                    self.assertNotIn(b"treasure", answer.body, (method, target))
+                    self.assertTrue(answer.status, (method, target))
+                    seen[answer.status] += 1
+        self.assertGreater(seen[200], 25, f"nothing got through at all: {seen}")
+        self.assertEqual(set(seen) - {200, 400, 404, 414, 301, 307}, set(), seen)
         self.assertNotIn("Traceback", front.log())

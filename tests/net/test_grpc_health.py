@@ -66,6 +66,15 @@ class CheckTests(SynchronousTestCase):
                 self.answer(frame(message))
                 self.assertIs(self.successResultOf(asked), status)
 
+    def test_nothing_is_left_on_the_wheel(self) -> None:
+        left = []
+        for sid in (1, 3):
+            asked = self.ask()
+            self.wire.head(sid, 200, GRPC, (b"grpc-status", b"5"), end=True)
+            self.successResultOf(asked)
+            left.append(len(self.origin.wheel))
+        self.assertEqual(left[0], left[1])
+
     def test_not_found(self) -> None:
         """A Check of a service that it does not know, all in the head."""
         asked = self.ask()

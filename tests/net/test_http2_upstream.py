@@ -41,7 +41,8 @@ class ReadyTests(Case):
     def test_a_peer_that_speaks_http1(self) -> None:
         ready, wire = self.failing()
         wire.raw(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-        self.assertIn("does not speak HTTP/2", self.assert_no_http2(ready).detail)
+        error = self.assert_no_http2(ready, "upstream_not_http2")
+        self.assertIn("does not speak HTTP/2 (h2_", error.detail)
         self.assertTrue(wire.closed or wire.aborted)
 
     def test_a_peer_that_leaves(self) -> None:
@@ -196,10 +197,11 @@ class ManyTests(Case):
 class GoAwayTests(Case):
     def test_those_above_the_last_are_refused_and_those_below_finish(self) -> None:
         answered = [self.ask() for _ in range(3)]
-        self.wire.go_away(3)
+        self.wire.go_away(3, 11)
         self.assertEqual(self.lender.told[-1], "closed")
         error = self.error(answered[2])
         self.assertEqual((error.reason, error.retry), ("upstream_refused_stream", Retry.ALWAYS))
+        self.assertIn("GOAWAY: ENHANCE_YOUR_CALM", error.detail)
         self.wire.answer(1, b"one")
         self.assertFalse(self.wire.closed)
         self.wire.head(3)

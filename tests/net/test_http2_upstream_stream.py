@@ -201,6 +201,51 @@ class ResetTests(Case):
         self.assert_alive()
 
 
+class ViolationTests(Case):
+    """A message that is malformed costs its stream, not the connection."""
+
+    def assert_spoilt(self, error: GatewayError | None, reason: str) -> None:
+        assert error is not None
+        self.assertEqual((error.status, error.reason, error.side), (502, reason, Side.UPSTREAM))
+        self.assertIs(error.retry, Retry.NEVER)
+
+    def test_a_body_that_is_not_as_long_as_it_should_be(self) -> None:
+        for data in (b"short", b"much too long"):
+            self.setUp()
+            answered = self.ask()
+            self.wire.head(1, 200, (b"content-length", b"10"))
+            sink = drain(self.successResultOf(answered).body)
+            self.wire.data(1, data, end=True)
+            self.assertFalse(sink.ended)
+            self.assert_spoilt(sink.error, "h2_length_mismatch")
+            self.assert_alive()
+
+    def test_with_the_head_in_one_read(self) -> None:
+        answered = self.ask()
+        self.wire.answer(1, b"short", 200, (b"content-length", b"10"))
+        self.assert_spoilt(self.successResultOf(answered).body.error, "h2_length_mismatch")
+        self.assert_alive()
+
+    def test_a_head_that_is_none(self) -> None:
+        told: list[str] = []
+        body = Body(None, _source(told))
+        answered = self.ask("POST", body, None)
+        self.wire.h2.config.validate_outbound_headers = False
+        self.wire.h2.config.normalize_outbound_headers = False
+        self.wire.head(1, 200, (b"connection", b"close"))
+        self.assert_spoilt(self.error(answered), "h2_connection_field")
+        self.assertEqual(self.wire.asked[1].reset, ErrorCodes.PROTOCOL_ERROR)
+        self.wire.h2.config.validate_outbound_headers = True
+        self.assert_alive()
+
+    def test_too_many_informational_heads(self) -> None:
+        answered = self.ask()
+        for _ in range(100):
+            if not answered.called:
+                self.wire.head(1, 103)
+        self.assert_spoilt(self.error(answered), "too_many_informational")
+
+
 class UploadTests(Case):
     def test_first_data_leaves_with_the_head(self) -> None:
         body = Body(4)

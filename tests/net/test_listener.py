@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.model import Response
 from edgegw.net.addresses import CidrSet
-from edgegw.net.opening import Opening
 from edgegw.net.listener import ConnectionCap, Listener
+from edgegw.net.opening import Opening
 from edgegw.net.settings import Caps
 from edgegw.net.tls import ServerTls, TlsTransport
 from edgegw.testing.downstream import Desk, QuietPort, Tally, answer, request

@@ -301,7 +301,8 @@ class Http2DialTests(Case):
             connector.connect(EndpointUrl.parse("http://h"), protocol).addErrback(lambda _: None)  # type: ignore[arg-type]
             self.accept()
             self.assertIsInstance(self.protocol._wrappedProtocol, kind)
-        self.assertRaises(ValueError, connector.connect, EndpointUrl.parse("h2c://h"), "http1")
+        error = self.error(connector.connect(EndpointUrl.parse("h2c://h"), "http1"))
+        self.assertEqual((error.status, error.reason), (502, "upstream_http2_only"))
 
 
 class Talk(Protocol):

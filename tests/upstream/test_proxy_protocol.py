@@ -130,6 +130,14 @@ class EndpointTests(SynchronousTestCase):
         headers = [LINE, LINE.replace(b"192.0.2.1 ", b"192.0.2.9 ")]
         self.assertEqual(self.asked, [("o", "http1", header) for header in headers])
 
+    def test_none_is_kept(self) -> None:
+        for version, kept in (("v1", 0), ("v2", 0), (None, 1)):
+            endpoint = self.endpoint(cast(Any, version))
+            connection: Any = self.successResultOf(endpoint.connection(exchange_of("192.0.2.1")))
+            connection.send(Call("GET", "/", [(b"host", b"Host", b"a")], None, 0, (15, 60), lambda head: None))
+            connection.transport.send(answer())
+            self.assertEqual((endpoint.pool.open, endpoint.pool.idle_count), (kept, kept), version)
+
     def test_so_do_those_for_other_protocols(self) -> None:
         endpoint = self.endpoint("v2")
         self.successResultOf(endpoint.connect_http1(exchange_of("192.0.2.1")))

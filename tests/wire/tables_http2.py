@@ -58,7 +58,11 @@ OK: Pairs = [(b":status", b"200")]
 
 
 def headers(sid: int, pairs: Pairs, flags: int = END | LAST) -> bytes:
-    return frame(HEADERS, flags, sid, block(pairs))
+    whole = block(pairs)
+    if len(whole) <= 16384:
+        return frame(HEADERS, flags, sid, whole)
+    first, rest = whole[:16384], whole[16384:]
+    return frame(HEADERS, flags & ~LAST, sid, first) + frame(CONTINUATION, LAST, sid, rest)
 
 
 def get(sid: int, *more: tuple[bytes, bytes]) -> bytes:

@@ -218,6 +218,12 @@ class MessagesTests(SynchronousTestCase):
                 Messages(3).look(frame(b"a", flags))
             self.assertFalse(caught.exception.too_large)
 
+    def test_the_rest_of_a_prefix_and_more(self) -> None:
+        messages = Messages(3)
+        self.assertEqual(messages.look(b"\0\0"), 0)
+        self.assertEqual(messages.look(b"\0\0\3abc" + frame(b"de") + b"\0\0\0\0\3a"), 2)
+        self.assertEqual(messages.count, 3)
+
     def test_nothing_is_kept_but_a_prefix(self) -> None:
         messages = Messages(LARGEST)
         messages.look(b"\0\0")

@@ -125,7 +125,9 @@ FAULTS: list[tuple[str, bytes, str]] = [
     ("v1 brackets", v1("TCP6 [::1] ::1 1 1"), "proxy_header_malformed"),
     ("v1 two ::", v1("TCP6 1::2::3 ::1 1 1"), "proxy_header_malformed"),
     ("v1 LF", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\n", "proxy_header_malformed"),
+    ("v1 LF behind two digits", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 12\n", "proxy_header_malformed"),
     ("v1 UNKNOWN LF", b"PROXY UNKNOWN\nGET", "proxy_header_malformed"),
+    ("v1 UNKNOWN space LF", b"PROXY UNKNOWN \n", "proxy_header_malformed"),
     ("v1 CR CR LF", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\r\r\n", "proxy_header_malformed"),
     ("v1 NUL", v1("TCP4 1.2.3.4\0 1.2.3.4 1 1"), "proxy_header_malformed"),
     ("v1 endless", b"PROXY UNKNOWN " + b"a" * 200, "proxy_header_too_long"),
@@ -199,6 +201,10 @@ class RowTests(SynchronousTestCase):
         found, _ = receive(v2(0x11, size=V2_MAX - 15), 1)
         assert isinstance(found, ProxyFault)
         self.assertEqual(found.reason, "proxy_header_too_long")
+
+        longest = b"PROXY UNKNOWN ".ljust(V1_MAX, b"a")
+        self.assertIsNone(receive(longest[:-1], 50)[0])
+        self.assertIsInstance(receive(longest, 50)[0], ProxyFault)
 
     def test_an_own_limit(self) -> None:
         self.assertIsInstance(ProxyReader(28).receive(v2(0x11, IN4)), ProxyHeader)

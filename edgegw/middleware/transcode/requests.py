@@ -130,11 +130,10 @@ class Requests:
         if not body:
             return
         value = orjson.loads(body)
-        if value is None:
-            if field is not None:
-                message.ClearField(field.name)
-        elif field is None:
+        if field is None:
             self._values.fill(message, value)
+        elif value is None:
+            message.ClearField(field.name)
         elif singular:
             self._values.fill(into, value)
         else:

@@ -99,8 +99,9 @@ class Transcode:
     def _without_messages(self, rule: Rule, ending: Headers) -> Response:
         """The answer to a call whose head says all."""
         code = code_of(ending)
-        if code and self._settings.convert_grpc_status:
-            return self._rich(ending, ending)
+        rich = self._rich(ending, ending) if code else None
+        if rich is not None:
+            return rich
         body = EMPTY
         if rule.method.server_streaming and not is_raw(rule):
             body = Body.of(nothing(self._settings.stream_newline_delimited))
@@ -108,8 +109,14 @@ class Transcode:
             raise bad_response("no message, though the call succeeded")
         return Response(http_status(code), _answer_headers(ending, _JSON), body)
 
-    def _rich(self, head: Headers, ending: Headers) -> Response:
-        document = self._printer.document(rich_status(ending))
+    def _rich(self, head: Headers, ending: Headers) -> Response | None:
+        """The answer to a failed call as a document; None if that is not wanted, or holds what nobody knows the type of."""
+        if not self._settings.convert_grpc_status:
+            return None
+        try:
+            document = self._printer.document(rich_status(ending))
+        except GatewayError:
+            return None
         headers = _answer_headers(head, _JSON)
         headers.remove_all({STATUS, MESSAGE, DETAILS})
         return Response(http_status(code_of(ending)), headers, Body.of(orjson.dumps(document)))
@@ -126,8 +133,9 @@ class Transcode:
         if message is None:
             if not code:
                 raise bad_response("no message, though the call succeeded")
-            if self._settings.convert_grpc_status:
-                return self._rich(response.headers, ending)
+            rich = self._rich(response.headers, ending)
+            if rich is not None:
+                return rich
             content = b""
         elif is_raw(rule):
             content_type, content = raw(rule, message)

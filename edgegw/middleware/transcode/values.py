@@ -29,6 +29,7 @@ TEXTUAL = WRAPPERS | {_P + "Timestamp", _P + "Duration", _P + "FieldMask", _P + 
 
 WELL_KNOWN = TEXTUAL | {_P + "Struct", _P + "ListValue", _P + "Any"}
 _NULL_VALUE = _P + "NullValue"
+_FIELD_MASK = _P + "FieldMask"
 
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
@@ -39,6 +40,7 @@ _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _is_int = re.compile(r"-?[0-9]{1,20}", re.ASCII).fullmatch
 _is_float = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII).fullmatch
 _is_base64 = re.compile(r"[A-Za-z0-9+/\-_]*={0,2}", re.ASCII).fullmatch
+_capital = re.compile(r"[A-Z]")
 _to_standard = str.maketrans("-_", "+/")
 
 
@@ -154,10 +156,18 @@ class Values:
         if kind.full_name in WRAPPERS:
             message.value = scalar(kind.fields_by_name["value"], value)
             return
+        if kind.full_name == _FIELD_MASK and isinstance(value, str):
+            # In lowerCamelCase by the book; names as in the .proto file are what people write.
+            message.paths[:] = [_capital.sub(_lowered, path) for path in value.split(",") if path]
+            return
         try:
             json_format.ParseDict(value, message, True, self._pool, MAX_DEPTH)
         except (json_format.ParseError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise BadValue(f"{kind.full_name}: {error}") from None
+
+
+def _lowered(found: re.Match[str]) -> str:
+    return "_" + found[0].lower()
 
 
 def _takes_null(field: Any) -> bool:

@@ -5,6 +5,7 @@ python -m tests.live.transcoding.server --port 50051
 
 import argparse
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
@@ -20,19 +21,27 @@ for _file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes(
     POOL.Add(_file)
 
 
+_released = threading.Event()
+
+
 def message(name: str) -> Any:
     """The class of a message."""
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
 
 
 def same(asked: Any, context: grpc.ServicerContext) -> Any:
+    if asked.DESCRIPTOR.full_name == "acme.Order" and asked.text == "release":
+        _released.set()
     context.send_initial_metadata((("x-first", "one"),))
     context.set_trailing_metadata((("x-last", "two"),))
     return asked
 
 
 def numbered(asked: Any, _: grpc.ServicerContext) -> Iterator[Any]:
+    """With the text `hold` only one, until somebody asks for the order `release`."""
     for number in range(asked.small):
+        if number and asked.text == "hold":
+            _released.wait(20)
         asked.big = number
         yield asked
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,7 +19,7 @@ class FramesTests(SynchronousTestCase):
         data = b"".join(map(frame, messages))
         edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
         frames = Frames(20)
-        found = [each for start, stop in zip(edges, edges[1:], strict=False) for each in frames.feed(data[start:stop])]
+        found = [each for start, stop in pairwise(edges) for each in frames.feed(data[start:stop])]
         self.assertEqual(found, messages)
         frames.finish()
 

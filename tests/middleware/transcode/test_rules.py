@@ -162,18 +162,19 @@ class CompileTests(SynchronousTestCase):
         self.assertEqual(found[0].body, "*")
 
     def test_what_a_rule_can_get_wrong(self) -> None:
-        rule = 'small.Api.M0: the path "{}" of its google.api.http rule '
+        path = 'small.Api.M0: the path "{}" of its google.api.http rule '
+        text = "which is not a field of small.In that text can be"
+        field = "of its google.api.http rule is not a field of small."
         for pattern, message in (
-            ({"get": "/a/{nope}"}, rule.format("/a/{nope}") + 'binds "nope", which is not a field of small.In that text can be'),
-            ({"get": "/a/{many}"}, rule.format("/a/{many}") + 'binds "many", which is not a field of small.In that text can be'),
-            ({"get": "/a/{inner}"}, rule.format("/a/{inner}") + 'binds "inner", which is not a field of small.In that text can be'),
-            ({"get": "/a/{text.x}"}, rule.format("/a/{text.x}") + 'binds "text.x", which is not a field of small.In that text can be'),
-            ({"get": "a"}, rule.format("a") + "does not start with `/`"),
-            ({"post": "/a", "body": "nope"}, 'small.Api.M0: the body "nope" of its google.api.http rule is not a field of small.In'),
-            ({"get": "/a", "response_body": "nope"},
-             'small.Api.M0: the response_body "nope" of its google.api.http rule is not a field of small.Out'),
+            ({"get": "/a/{nope}"}, f'{path.format("/a/{nope}")}binds "nope", {text}'),
+            ({"get": "/a/{many}"}, f'{path.format("/a/{many}")}binds "many", {text}'),
+            ({"get": "/a/{inner}"}, f'{path.format("/a/{inner}")}binds "inner", {text}'),
+            ({"get": "/a/{text.x}"}, f'{path.format("/a/{text.x}")}binds "text.x", {text}'),
+            ({"get": "a"}, path.format("a") + "does not start with `/`"),
+            ({"post": "/a", "body": "nope"}, f'small.Api.M0: the body "nope" {field}In'),
+            ({"get": "/a", "response_body": "nope"}, f'small.Api.M0: the response_body "nope" {field}Out'),
             ({"body": "*"}, "small.Api.M0: its google.api.http rule has no path"),
-        ):  # fmt: skip
+        ):
             with self.subTest(pattern=pattern):
                 self.assertEqual(self.said(pattern), [message])
 

@@ -162,6 +162,11 @@ class FillTests(Case):
                 json_format.ParseDict(document, expected, descriptor_pool=orders().pool)
                 self.assertEqual(self.filled(document), expected)
 
+    def test_field_masks(self) -> None:
+        for text, paths in (("a,bC.dEF", ["a", "b_c.d_e_f"]), ("snake_case,a.b_c", ["snake_case", "a.b_c"]), ("", [])):
+            with self.subTest(text=text):
+                self.assertEqual(list(self.filled({"mask": text}).mask.paths), paths)
+
     def test_unknown_fields_are_passed_over(self) -> None:
         document = {"nope": 1, "text": "x", "child": {"nope": {"a": 1}, "small": 2}, "children": [{"nope": []}]}
         self.assertEqual(self.filled(document), order(text="x", child=order(small=2), children=[order()]))

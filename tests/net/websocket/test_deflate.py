@@ -134,6 +134,20 @@ class CodecTests(SynchronousTestCase):
             first, second = len(codec.compress(message)), len(codec.compress(message))
             self.assertEqual(second < first // 2, keeps)
 
+    def test_the_peers_messages_build_on_each_other_only_if_agreed(self) -> None:
+        """What is not agreed is forgotten with the message, and its memory given back."""
+        message = bytes(range(256)) * 2
+        for keeps in (True, False):
+            peer, codec = Codec(LARGE), Codec(Deflate(True, keeps, 12, 15))
+            for again in (False, True):
+                codec.start_decompress_message()
+                wire = peer.compress(message)
+                if again and not keeps:
+                    self.assertRaises(zlib.error, codec.inflate, wire, 1000)
+                    break
+                self.assertEqual(codec.inflate(wire, 1000), message)
+                codec.end()
+
     def test_a_final_block_is_followed_by_more(self) -> None:
         """RFC 7692 7.2.3.4, and the next message comes through too."""
         deflator = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -100,6 +100,10 @@ FOUND: dict[str, tuple[list[Frame], list[Any]]] = {
         [more(b"a", True), text("b"), ping(), close(1002)],
         [("fault", 1002), ("close", 1002, b"")],
     ),
+    "one frame may break several rules": (
+        [(0x70 | 0xB, b"x"), close(1002)],
+        [("fault", 1002), ("close", 1002, b"")],
+    ),
     "a second fault is the last": (
         [(FIN | 3, b""), (FIN | 4, b""), close(1002)],
         [("fault", 1002), ("fault", 1002)],

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from edgegw.net.websocket.deflate import Codec, Deflate
 from edgegw.net.websocket.frames import COMPRESSED, FIN, TEXT
+from edgegw.net.websocket.relay import Relay
+from edgegw.net.websocket.settings import WebSocketSettings
 from tests.net.websocket.pair import Frame, PairCase, Peer, binary, close, more, ping, pong, text
 
 AGREED = Deflate(True, True, 12, 15)
@@ -36,7 +38,7 @@ class MessageTests(PairCase):
         self.assertEqual(self.client.got(), [text("greetings")])
 
     def test_the_upstream_waits_for_the_downstream(self) -> None:
-        relay = self.relay_to_be()
+        relay = Relay(WebSocketSettings(), self.wheel)
         self.server.transport.protocol = relay.connect_upstream(self.server.transport, b"")
         self.assertFalse(self.server.transport.reading)
         # One read was on its way before the pause.
@@ -44,12 +46,6 @@ class MessageTests(PairCase):
         self.client.transport.protocol = relay.connect(self.client.transport, b"")
         self.assertTrue(self.server.transport.reading)
         self.assertEqual(self.client.got(), [text("early")])
-
-    def relay_to_be(self):  # type: ignore[no-untyped-def]
-        from edgegw.net.websocket.relay import Relay
-        from edgegw.net.websocket.settings import WebSocketSettings
-
-        return Relay(WebSocketSettings(), self.wheel, ended=self.outcomes.append)
 
     def test_pings_are_answered_here(self) -> None:
         """By the side they came to, in order, and the other side hears of none of them."""
