@@ -1,11 +1,15 @@
-"""The fast origin behind every peer: nginx with a 125-byte JSON answer and a 10 MiB file, on the load core."""
+"""The fast origins behind every peer, on the load core: nginx, with a 125-byte JSON answer, a 10 MiB file and a unary gRPC call
+
+that it answers over HTTP/2 with a message of 125 bytes; and a WebSocket echo (`echo.py`).
+"""
 
 import http.client
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.install import debian_program, output_of
@@ -13,27 +17,38 @@ from benchmarks.peers.interfaces import Certificate, ConfigText
 from benchmarks.process import Child, Command, PeerFailed, free_port
 
 JSON = json.dumps({"id": 42, "name": "a small answer", "tags": ["x", "y"], "padding": "." * 50}).ljust(125)
+GRPC_PATH = "/bench.Echo/Unary"
+GRPC_MESSAGE = b"\0" + (127).to_bytes(4, "big") + b"\x0a\x7d" + b"." * 125
+"""One message with one field of 125 bytes, framed as gRPC does."""
 BIG_PATH = "/10m.bin"
 BIG_SIZE = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The running origin."""
+    """The running origin. grpc_port: HTTP/2 with prior knowledge; echo_port: WebSocket."""
 
     port: int
+    grpc_port: int
+    echo_port: int
+    _asked: list[None] = field(default_factory=list, repr=False)
 
     def requests(self) -> int:
-        """How many requests it has begun to answer since its start; asking counts as one."""
-        status = self._get("/origin-status").decode("ascii").split()
-        return int(status[status.index("requests") + 3])
+        """How many requests it has begun to answer since its start, without those that asked this."""
+        status = self._get(self.port, "/origin-status").decode("ascii").split()
+        self._asked.append(None)
+        return int(status[status.index("requests") + 3]) - len(self._asked)
 
-    def expected_size(self, path: str) -> int:
+    def messages(self) -> int:
+        """How many WebSocket messages it has echoed since its start."""
+        return int(self._get(self.echo_port, "/count"))
+
+    def expected_size(self, path: str, port: int) -> int:
         """The length in bytes of the body at `path`; raises PeerFailed when the origin is broken."""
-        return len(self._get(path))
+        return len(self._get(port, path))
 
-    def _get(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+    def _get(self, port: int, path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -48,16 +63,31 @@ class Origin:
 def running_origin(folder: Path, core: int) -> Iterator[Origin]:
     """Start the origin with its files in `folder`, pinned to `core`; it ends with the block."""
     (folder / BIG_PATH[1:]).write_bytes(os.urandom(1024) * (BIG_SIZE // 1024))
+    message = folder / GRPC_PATH[1:]
+    message.parent.mkdir(exist_ok=True)
+    message.write_bytes(GRPC_MESSAGE)
     conf = folder / "origin.conf"
     text = ConfigText((Path(__file__).parent / "origin.conf").read_text())
-    port = free_port()
+    port, grpc_port, echo_port = free_port(), free_port(), free_port()
     user = "user root;" if os.geteuid() == 0 else ""
-    conf.write_text(text.substitute(user=user, folder=folder, port=port, json=JSON))
+    values = {
+        "user": user,
+        "folder": folder,
+        "port": port,
+        "grpc_port": grpc_port,
+        "grpc_path": GRPC_PATH,
+        "json": JSON,
+    }
+    conf.write_text(text.substitute(values))
     nginx = debian_program("nginx")
     argv = [str(nginx), "-c", str(conf), "-p", str(folder), "-e", "stderr"]
-    with Child(Command(argv), core, folder) as child:
+    echo = Command(
+        [sys.executable, "-m", "benchmarks.echo", str(echo_port)], {"PYTHONPATH": str(Path(__file__).parents[1])}
+    )
+    with Child(Command(argv), core, folder) as child, Child(echo, core, folder) as echoing:
         child.wait_until_listening(port)
-        yield Origin(port)
+        echoing.wait_until_listening(echo_port)
+        yield Origin(port, grpc_port, echo_port)
 
 
 def make_certificate(folder: Path) -> Certificate:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load import Pace, Target, WrkLoad, finished, wrk
+from benchmarks.load import Load, Pace, Target, finished, running
 from benchmarks.origin import make_certificate, running_origin
 from benchmarks.process import PeerFailed, pick_cores, pinned, raise_file_limit
 from benchmarks.rounds import Contender, Ground
@@ -62,20 +62,20 @@ def table(hot: Hot, top: int) -> str:
     return "\n".join(parts)
 
 
-def record(target: Target, load: WrkLoad, native: bool, stacks: Path) -> str:
+def record(target: Target, load: Load, native: bool, stacks: Path) -> str:
     """Profile a running peer under load into `stacks`; returns one line about the load. Raises PeerFailed."""
     seconds = target.pace.seconds
     options = ["record", "--pid", str(target.pid), "--duration", str(seconds - 2), "--rate", str(_SAMPLES_PER_S)]
     options += ["--format", "raw", "--output", str(stacks), *(["--native"] if native else [])]
-    with wrk(target, load, seconds) as running:
+    with running(target, load) as process:
         # The profiler sits with the load, so that its own cost does not slow what it looks at.
         spy = subprocess.run(
             pinned([str(_py_spy()), *options], target.cores.load), capture_output=True, text=True, timeout=seconds + 30
         )
         if spy.returncode != 0 or not stacks.exists():
             raise PeerFailed(f"py-spy failed: {spy.stderr.strip()[-400:]}")
-        summary = finished(running, seconds)
-    return f"{summary['requests']} requests in {seconds} s, errors {summary['errors']}"
+        summary = finished(load, process, target)
+    return f"{summary.requests} requests in {seconds} s, errors: {', '.join(summary.errors) or 'none'}"
 
 
 def main() -> int:
@@ -92,7 +92,7 @@ def main() -> int:
             contender = Contender(entrant, Ground(folder, origin, make_certificate(folder), cores, pace))
             try:
                 contender.make_ready()
-                assert isinstance(entrant.probe, WrkLoad)
+                assert isinstance(entrant.probe, Load)
                 print(record(contender.target, entrant.probe, options.native, folder / "stacks"))
                 stacks = (folder / "stacks").read_text()
             except PeerFailed as error:
@@ -119,7 +119,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _profiled(entrants: tuple[Entrant, ...]) -> bool:
-    return all(isinstance(entrant.probe, WrkLoad) for entrant in entrants)
+    return all(isinstance(entrant.probe, Load) for entrant in entrants)
 
 
 def _entrant(row_name: str, name: str) -> Entrant:

@@ -1,6 +1,7 @@
 """Running a row: start every entrant, measure them in turn round by round, stop them, check that they did their duties."""
 
 import http.client
+import re
 import shutil
 import ssl
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from statistics import median
 from tempfile import mkdtemp
 from time import sleep
 
+from benchmarks.install import debian_program, output_of
 from benchmarks.load import Pace, Target
 from benchmarks.measure import Sample
-from benchmarks.origin import Origin
-from benchmarks.peers.interfaces import Certificate, Site
+from benchmarks.origin import GRPC_MESSAGE, Origin
+from benchmarks.peers.interfaces import Certificate, Setup, Site
 from benchmarks.process import Child, Cores, PeerFailed, free_port
 from benchmarks.rows import Entrant, Row
 
@@ -28,6 +30,12 @@ class Ground:
     certificate: Certificate
     cores: Cores
     pace: Pace
+
+    def origin_port(self, setup: Setup) -> int:
+        """The port of the origin that a setup wants behind the peer."""
+        if setup.websocket:
+            return self.origin.echo_port
+        return self.origin.grpc_port if setup.grpc else self.origin.port
 
 
 @dataclass
@@ -74,7 +82,9 @@ class Contender:
         folder = Path(mkdtemp(prefix="peer-", dir=ground.folder))
         self.entrant = entrant
         self.outcome = Outcome(entrant.label)
-        self.site = Site(folder, free_port(), free_port(), ground.origin.port, ground.certificate, entrant.setup)
+        self.site = Site(
+            folder, free_port(), free_port(), ground.origin_port(entrant.setup), ground.certificate, entrant.setup
+        )
         self._ground = ground
         self._child = Child(entrant.peer.prepare(self.site), ground.cores.proxy, folder)
         self.target = Target(
@@ -85,7 +95,9 @@ class Contender:
         """Wait until it answers with the origin's own bytes; raises PeerFailed."""
         self._child.wait_until_listening(self.site.port)
         path = self.entrant.probe.path.replace("{}", "0")
-        wanted = self._ground.origin.expected_size(path)
+        # What the gRPC origin answers over HTTP/2, the other one has as a file.
+        origin, setup = self._ground.origin, self.entrant.setup
+        wanted = origin.expected_size(path, origin.echo_port if setup.websocket else origin.port)
         for _ in range(50):
             said = fetched(self.site, path)
             if said == (200, wanted):
@@ -112,6 +124,8 @@ class Contender:
 
 def fetched(site: Site, path: str) -> tuple[int, int] | str:
     """(status, body bytes) that a peer answers at `path`, or what went wrong."""
+    if site.setup.http2 and not site.setup.tls:
+        return fetched_by_nghttp(site, path)
     try:
         connection = http.client.HTTPConnection("localhost", site.port, timeout=5)
         if site.setup.tls:
@@ -122,6 +136,24 @@ def fetched(site: Site, path: str) -> tuple[int, int] | str:
         return answer.status, len(answer.read())
     except (OSError, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}"
+
+
+def fetched_by_nghttp(site: Site, path: str) -> tuple[int, int] | str:
+    """The same over HTTP/2 with prior knowledge; a gRPC call if the setup is for those, whose grpc-status has to be 0."""
+    options = []
+    if site.setup.grpc:
+        body = site.folder / "message"
+        body.write_bytes(GRPC_MESSAGE)
+        options = ["-d", str(body), "-H", "content-type: application/grpc", "-H", "te: trailers"]
+    url = f"http://localhost:{site.port}{path}"
+    try:
+        said = output_of(debian_program("nghttp", "nghttp2-client"), "-v", *options, url)
+    except PeerFailed as error:
+        return str(error)
+    statuses = re.findall(r":status: (\d+)", said)
+    if not statuses or (site.setup.grpc and "grpc-status: 0" not in said):
+        return said
+    return int(statuses[-1]), sum(map(int, re.findall(r"recv DATA frame <length=(\d+)", said)))
 
 
 def run_row(row: Row, entrants: tuple[Entrant, ...], ground: Ground) -> RowOutcome:

@@ -1,7 +1,8 @@
 """The rows of the budget (design/data-path.md). To measure another path, add a row; a new kind of load is a new probe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from benchmarks.http2 import Http2Load, grpc_load
 from benchmarks.idle import IdleConnections
 from benchmarks.load import Probe, WrkLoad
 from benchmarks.origin import BIG_PATH
@@ -9,6 +10,7 @@ from benchmarks.peers.debian import Haproxy, Nginx
 from benchmarks.peers.interfaces import Peer, Setup
 from benchmarks.peers.python import Aiohttp, Edgegw, NaiveTwisted
 from benchmarks.peers.wheels import Caddy, Envoy, Traefik
+from benchmarks.websocket import WebSocketLoad
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,19 @@ PEERS: tuple[Peer, ...] = (Nginx(), Haproxy(), Envoy(), Caddy(), Traefik(), Edge
 _SERVERS = PEERS[:6]
 _MANY_ROUTES = 10_000
 _IDLE = 9_000
+_FEWER = 4_000
+_HELD = Setup(connections=2 * _FEWER + 1000, websocket="tunnel")
 
 
 def _all(peers: tuple[Peer, ...], setup: Setup, probe: Probe) -> tuple[Entrant, ...]:
     return tuple(Entrant(peer.name, peer, setup, probe) for peer in peers)
+
+
+def _modes(setup: Setup, probe: Probe) -> tuple[Entrant, ...]:
+    """edgegw both ways: as it is by default, and with bytes spliced as the others do."""
+    return tuple(
+        Entrant(f"edgegw {mode}", Edgegw(), replace(setup, websocket=mode), probe) for mode in ("relay", "tunnel")
+    )
 
 
 def _with_routes(count: int) -> Entrant:
@@ -90,6 +101,34 @@ ROWS: tuple[Row, ...] = (
         budgets=(Budget("10 MiB body against nginx", "edgegw", "nginx", goal=1, first_landing=1.3),),
     ),
     Row(
+        name="h2",
+        title="HTTP/2 over TLS before, HTTP/1.1 behind: 125-byte JSON, 8 connections with 8 streams each",
+        entrants=_all((*_SERVERS[:4], Edgegw()), Setup(tls=True, http2=True), Http2Load()),
+        baseline="caddy",
+        budgets=(Budget("HTTP/2 before, HTTP/1.1 behind, against Caddy", "edgegw", "caddy", goal=1, first_landing=3),),
+    ),
+    Row(
+        name="grpc",
+        title="gRPC unary, HTTP/2 in clear text on both sides: 125-byte messages, 8 connections with 8 streams each",
+        entrants=_all((*_SERVERS[1:4], Edgegw()), Setup(http2=True, grpc=True), grpc_load()),
+        baseline="caddy",
+        budgets=(Budget("gRPC unary against Caddy h2c", "edgegw", "caddy", goal=2, first_landing=4),),
+    ),
+    Row(
+        name="websocket",
+        title="WebSocket echo of 125-byte messages, 64 connections",
+        entrants=(
+            *_all((Nginx(), Haproxy(), Caddy()), Setup(websocket="tunnel"), WebSocketLoad()),
+            *_modes(Setup(), WebSocketLoad()),
+        ),
+        baseline="nginx",
+        budgets=(
+            Budget("WebSocket echo, relayed, against nginx", "edgegw relay", "nginx", goal=3, first_landing=5),
+            Budget("WebSocket echo, tunnelled, against nginx", "edgegw tunnel", "nginx", goal=3, first_landing=5),
+        ),
+        unit="CPU µs/message",
+    ),
+    Row(
         name="routes",
         title="10,000 routes against 10, every route asked in turn",
         entrants=(_with_routes(10), _with_routes(_MANY_ROUTES)),
@@ -106,6 +145,30 @@ ROWS: tuple[Row, ...] = (
         entrants=_all((Nginx(), Edgegw()), Setup(connections=_IDLE + 1000), IdleConnections(_IDLE)),
         baseline="nginx",
         budgets=(Budget("9,000 idle connections", "edgegw", None, goal=12, first_landing=20),),
+        unit="RSS KiB/connection",
+        rounds=1,
+    ),
+    Row(
+        name="idle-h2",
+        title="4,000 idle HTTP/2 connections, each answered once before",
+        entrants=_all((Nginx(), Edgegw()), Setup(connections=_IDLE, http2=True), IdleConnections(_FEWER, kind="http2")),
+        baseline="nginx",
+        budgets=(),
+        unit="RSS KiB/connection",
+        rounds=1,
+    ),
+    Row(
+        name="idle-websocket",
+        title="4,000 idle WebSockets, each with its upstream connection",
+        entrants=(
+            Entrant("nginx", Nginx(), _HELD, IdleConnections(_FEWER, kind="websocket", path="/count")),
+            *_modes(_HELD, IdleConnections(_FEWER, kind="websocket", path="/count")),
+        ),
+        baseline="nginx",
+        budgets=(
+            Budget("4,000 idle WebSockets, tunnelled", "edgegw tunnel", None, goal=20, first_landing=30),
+            Budget("4,000 idle WebSockets, relayed", "edgegw relay", None, goal=40, first_landing=60),
+        ),
         unit="RSS KiB/connection",
         rounds=1,
     ),

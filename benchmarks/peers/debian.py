@@ -6,9 +6,16 @@ from benchmarks.install import debian_program, output_of
 from benchmarks.peers.interfaces import Site
 from benchmarks.process import Command
 
+_UPGRADE = """proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+            proxy_read_timeout 1h;"""
+
 
 class Nginx:
-    """nginx, one worker under its master; the baseline of most rows."""
+    """nginx, one worker under its master; the baseline of most rows. Not for gRPC: its `grpc_pass` keeps connections for which the
+
+    origin still has credit to give, and answers the next call on them with 502 ("frame for unknown stream").
+    """
 
     name = "nginx"
 
@@ -25,7 +32,8 @@ class Nginx:
             user="user root;" if os.geteuid() == 0 else "",
             worker_connections=slots,
             files=slots + 64,
-            tls="ssl" if site.setup.tls else "",
+            tls=" ".join(word for word, on in (("ssl", site.setup.tls), ("http2", site.setup.http2)) if on),
+            upgrade=_UPGRADE if site.setup.websocket else "",
         )
         return Command([str(debian_program("nginx")), "-c", str(conf), "-p", str(site.folder), "-e", "stderr"])
 
@@ -47,6 +55,7 @@ class Haproxy:
             "haproxy.cfg",
             maxconn=site.setup.connections,
             scheme="https" if site.setup.tls else "http",
-            tls=f"ssl crt {pem}" if site.setup.tls else "",
+            tls=f"ssl crt {pem} {'alpn h2' if site.setup.http2 else ''}" if site.setup.tls else "",
+            proto="proto h2" if site.setup.grpc else "",
         )
         return Command([str(debian_program("haproxy")), "-db", "-f", str(conf)], stdout=site.log)

@@ -20,6 +20,12 @@ class Setup:
     """0: everything goes to the origin. N: the routes /service0/** to /service<N-1>/**, the first one listed last."""
     connections: int = 1024
     """How many connections the peer must be able to hold."""
+    http2: bool = False
+    """Offer HTTP/2: by ALPN over TLS, with prior knowledge in clear text."""
+    grpc: bool = False
+    """The origin is the one that speaks HTTP/2 with prior knowledge, and what is proxied are gRPC calls."""
+    websocket: str = ""
+    """The origin is the WebSocket echo; for edgegw the `mode` that it is proxied in, for the others anything."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Site:
-    """Where one peer runs in one row: its folder, ports on 127.0.0.1, and the origin's port behind it."""
+    """Where one peer runs in one row: its folder, ports on 127.0.0.1, and the port of the origin that the setup names."""
 
     folder: Path
     port: int

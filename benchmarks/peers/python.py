@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.install import output_of, wheel_program
-from benchmarks.peers.interfaces import Site
+from benchmarks.peers.interfaces import Setup, Site
 from benchmarks.process import Command, PeerFailed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,15 +60,22 @@ class Edgegw:
         site.write(
             "edgegw.yaml",
             tls=f", tls: {certificate}" if site.setup.tls else "",
-            routes="\n".join(_routes(site.setup.routes)),
+            # h2load does not come back when a connection was ended, and the others end none.
+            caps=", caps: {requests: 1000000}" if site.setup.http2 else "",
+            scheme="grpc" if site.setup.grpc else "http",
+            # A WebSocket has its upstream connection for itself.
+            pool=f", pool: {{max: {site.setup.connections}}}" if site.setup.websocket else "",
+            routes="\n".join(_routes(site.setup)),
         )
         argv = [_twistd(), "-n", "--pidfile=", "edgegw", "--config", str(site.folder / "edgegw.yaml")]
         return Command([str(word) for word in argv], env={"PYTHONPATH": str(REPOSITORY)})
 
 
-def _routes(count: int) -> list[str]:
+def _routes(setup: Setup) -> list[str]:
+    count = setup.routes
     if count == 0:
-        return ['  - {match: "/**", to: o}']
+        websocket = f", websocket: {setup.websocket}" if setup.websocket else ""
+        return [f'  - {{match: "/**", to: o{websocket}}}']
     # The first service comes last, so that a search from the top would show.
     return [f'  - {{match: "/service{number}/**", to: o}}' for number in reversed(range(count))]
 

@@ -1,6 +1,7 @@
 """Envoy, Traefik and Caddy, from their PyPI wheels."""
 
 import json
+from typing import Any
 
 from benchmarks.install import output_of, wheel_program
 from benchmarks.peers.interfaces import Site
@@ -24,14 +25,27 @@ class Envoy:
             "certificate_chain": {"filename": str(site.certificate.cert)},
             "private_key": {"filename": str(site.certificate.key)},
         }
-        socket = {
+        socket: dict[str, Any] = {
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
                 "common_tls_context": {"tls_certificates": [secret]},
             },
         }
-        conf = site.write("envoy.yaml", transport_socket=json.dumps(socket if site.setup.tls else None))
+        if site.setup.http2:
+            socket["typed_config"]["common_tls_context"]["alpn_protocols"] = ["h2"]
+        behind = {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        }
+        conf = site.write(
+            "envoy.yaml",
+            transport_socket=json.dumps(socket if site.setup.tls else None),
+            codec="AUTO" if site.setup.http2 else "HTTP1",
+            behind=json.dumps(behind if site.setup.grpc else {}),
+        )
         options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
         return Command([str(wheel_program("envoy")), "-c", str(conf), *options])
 
@@ -68,6 +82,9 @@ class Caddy:
             "Caddyfile",
             scheme="https" if tls else "http",
             tls=f"tls {site.certificate.cert} {site.certificate.key}" if tls else "",
+            protocols="h1 h2 h2c" if site.setup.http2 and not tls else "h1 h2",
+            upstream=f"127.0.0.1:{site.origin_port}",
+            versions="versions h2c" if site.setup.grpc else "",
         )
         folders = {name: str(site.folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
         return Command([str(wheel_program("caddy")), "run", "--config", str(conf)], env={**_ONE_CORE, **folders})

@@ -62,6 +62,10 @@ class Takeover(Protocol):
             the `IProtocol` that gets further bytes and `connectionLost`.
         """
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        """Bytes that came from the downstream peer and were sent to it so far, as the protocol counts them."""
+
     def drain(self) -> None:
         """The gateway goes: end in the way of the protocol, soon; the transport is cut when the grace is over."""
 

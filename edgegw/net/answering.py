@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edgegw.errors import GatewayError, Phase
+from edgegw.errors import GatewayError, Phase, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.drive import Drive
 from edgegw.exchange.model import Exchange, Outcome, Response, Takeover
@@ -19,7 +19,7 @@ from edgegw.exchange.render import render
 from edgegw.net.answer import Framed, frame_answer, frame_informational
 from edgegw.net.patience import Patience
 from edgegw.net.proxied import Placed
-from edgegw.wire.events import Event, ResponseHead
+from edgegw.wire.events import Event, ResponseHead, Violation
 from edgegw.wire.headers import Field
 from edgegw.wire.http1 import RequestCodec
 from edgegw.wire.http1_encode import encode_chunk, encode_last_chunk
@@ -132,6 +132,10 @@ class Answering(Placed, Protocol):
             keep = False
         framed = frame_answer(exchange, response, keep, listener.date)
         if response.takeover is not None and not self._codec.held:
+            behind = self._queue[0] if self._queue else None
+            if isinstance(behind, Violation):
+                # It was asked for, and more came behind the request than can wait for the switch.
+                raise fault_of(behind, Phase.HEAD)
             raise GatewayError(500, "takeover_not_asked_for", phase=Phase.SEND)
         self._requests += 1
         self._answer = response
@@ -280,7 +284,10 @@ class Answering(Placed, Protocol):
         except Exception:
             _log.failure("request {request_id} could not be stopped", request_id=exchange.id)
         status = response.status if response is not None else 0
-        exchange.end(Outcome(status, complete, exchange.request_size, self._sent, exchange.failure))
+        came, sent = exchange.request_size, self._sent
+        if response is not None and response.takeover is not None:
+            came, sent = response.takeover.carried
+        exchange.end(Outcome(status, complete, came, sent, exchange.failure))
 
     def _broken(self, error: BaseException) -> None:
         """The edge stage itself failed, whose rescue should have answered; or its answer could not be sent."""
@@ -337,6 +344,13 @@ class Answering(Placed, Protocol):
         else:
             self._patience.resumed()
             self.transport.resumeProducing()
+
+
+def fault_of(violation: Violation, phase: Phase) -> GatewayError:
+    """What the peer is answered that broke the protocol."""
+    return GatewayError(
+        violation.status, violation.reason, side=Side.DOWNSTREAM, phase=phase, detail=violation.detail, close=True
+    )
 
 
 def _drop(response: Response) -> None:

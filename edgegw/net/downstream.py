@@ -21,7 +21,7 @@ from edgegw.errors import GatewayError, Phase, Side
 from edgegw.exchange.body import EMPTY, Body
 from edgegw.exchange.drive import Drive
 from edgegw.exchange.model import Exchange, Request
-from edgegw.net.answering import DISCARD, Answering
+from edgegw.net.answering import DISCARD, Answering, fault_of
 from edgegw.wire.events import End, Event, RequestHead, Violation
 from edgegw.wire.headers import Headers
 from edgegw.wire.http1_encode import CONTINUE
@@ -242,12 +242,12 @@ class Http1Downstream(Answering):
             violation.method or "-", violation.target, "", None, b"", "", None, "1.1", Headers(), 0, keep_alive=False
         )
         exchange = self._begin(head)
-        exchange.refused = _fault_of(violation, Phase.HEAD)
+        exchange.refused = fault_of(violation, Phase.HEAD)
         return exchange
 
     def _spoil(self, violation: Violation, upload: Body) -> None:
         """The peer broke the protocol inside an upload: answered if nothing was sent yet, else torn; if it was wanted at all."""
-        error = _fault_of(violation, Phase.BODY)
+        error = fault_of(violation, Phase.BODY)
         exchange, wanted, answered = self._exchange, upload.error is None, self._answer is not None
         self._upload = None
         self._keep = False
@@ -348,9 +348,3 @@ class Http1Downstream(Answering):
     def __repr__(self) -> str:
         state = repr(self._exchange) if self._exchange else "closing" if self._closing else "between requests"
         return f"<Http1Downstream {self.peer}:{self.peer_port} {state}, {self._requests} answered>"
-
-
-def _fault_of(violation: Violation, phase: Phase) -> GatewayError:
-    return GatewayError(
-        violation.status, violation.reason, side=Side.DOWNSTREAM, phase=phase, detail=violation.detail, close=True
-    )

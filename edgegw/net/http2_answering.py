@@ -320,7 +320,10 @@ class StreamAnswering:
         except Exception:
             _log.failure("request {request_id} could not be stopped", request_id=exchange.id)
         status = response.status if response is not None else 0
-        exchange.end(Outcome(status, complete, exchange.request_size, self._sent, exchange.failure))
+        came, sent = exchange.request_size, self._sent
+        if taken is not None and response is not None and response.takeover is not None:
+            came, sent = response.takeover.carried
+        exchange.end(Outcome(status, complete, came, sent, exchange.failure))
         self._gone()
         self._connection.flush()
 

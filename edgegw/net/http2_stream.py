@@ -101,7 +101,8 @@ class Http2Stream(StreamAnswering):
         if upload is not None:
             if self._patience is not None:
                 self._patience.busy()
-            self._credit = 0
+            # Nobody resumes a body that has ended; the connection must not miss its credit.
+            self._settle()
             upload.end(trailers)
 
     def spoilt(self, violation: Violation, verdict: ErrorCode) -> None:
@@ -179,7 +180,6 @@ class Http2Stream(StreamAnswering):
 
     def left(self, code: ErrorCode | None) -> None:
         """From the protocol that took the stream over: it is done. code: of the reset, if it has to be one."""
-        self._sent = self._taken.sent if self._taken is not None else 0
         gone = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
         self.tear(gone, code, complete=True)
 

@@ -181,9 +181,14 @@ class Http2Upstream(Protocol):
             GatewayError: 500 `unsafe_head`; nothing was sent then.
         """
         self._offered = False
-        if self.room < 1:
+        room = self.room
+        if room < 1:
             return fail(self._no_room())
-        authority = next((field[2] for field in call.fields if field[0] == b"host"), b"")
+        authority = b""
+        for field in call.fields:
+            if field[0] == b"host":
+                authority = field[2]
+                break
         try:
             sid = self.codec.open(call.method, self._scheme, authority, call.target, call.fields, call.body is None)
         except GatewayError:
@@ -203,7 +208,9 @@ class Http2Upstream(Protocol):
         finally:
             self._batch = batch
         self.flush()
-        self._offer()
+        if room > 1 and not self._offered and self.owner is not None:
+            self._offered = True
+            self.owner.has_room(self)
         return answer
 
     def _no_room(self) -> GatewayError:
@@ -321,8 +328,6 @@ class Http2Upstream(Protocol):
                 self._part()
         elif kind is Pong:
             self._answered = True
-            if self._streams:
-                self._deadline.set(PING_AGAIN_S)
         elif kind is Settled:
             self._settled = True
             self._settle()

@@ -252,8 +252,6 @@ class UpstreamStream:
             self._deadline.drop()
             if code is not None:
                 self._codec.reset(self.sid, code)
-            elif self._credit:
-                self._codec.consumed(self.sid, self._credit)
             self._connection.forget(self.sid)
             self._connection.flush()
         return upload

@@ -75,7 +75,8 @@ class Connector:
 
         Raises (through the Deferred):
             GatewayError: 503 `connect_refused`, `connect_failed`, `connect_timeout`, `resolve_failed`, with Retry-After; 502
-            `upstream_tls`, `upstream_not_http2`, `upstream_closed`, `upstream_reset`. All may be tried again elsewhere: nothing was sent.
+            `upstream_tls`, `upstream_not_http2`, `upstream_closed`, `upstream_reset`. All may be tried again
+            elsewhere: nothing was sent.
             502 `upstream_http2_only`: HTTP/1.1 is asked for and the URL says HTTP/2.
         """
         try:

@@ -214,7 +214,6 @@ class Pool:
                 waiter.promise.callback(connection)
         finally:
             self._serving = False
-        self._refill()
 
     def closed(self, connection: UpstreamConnection) -> None:
         """From the connection: it takes no further exchange; its place is free."""

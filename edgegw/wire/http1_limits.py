@@ -54,5 +54,5 @@ class Http1Limits:
         return self.target + _SLACK
 
 
-RESPONSE_LIMITS = Http1Limits(head=32768, fields=200, field=16384, trailers_allowed=None)
-"""What an upstream may send (trust.md A3.3)."""
+RESPONSE_LIMITS = Http1Limits(head=32768, fields=200, field=16384, trailers_allowed=None, held=1 << 20)
+"""What an upstream may send (trust.md A3.3); right behind its 101, as much as one read of any loop brings along."""

@@ -14,6 +14,7 @@ from edgegw.errors import GatewayError, Phase, Side
 from edgegw.wire.connection import connection_options
 from edgegw.wire.events import RequestHead
 from edgegw.wire.headers import Field, Headers
+from edgegw.wire.http1_fields import Refused
 
 WEBSOCKET = b"websocket"
 """The Upgrade token."""
@@ -60,29 +61,44 @@ def read_opening(head: RequestHead) -> Opening:
     """Check a handshake: an HTTP/1.1 upgrade (RFC 6455 4.2.1), or an extended CONNECT as the HTTP/2 codec gives it.
 
     Raises:
-        GatewayError: 400 `websocket_bad_request`, 400 `websocket_bad_key`, 426 `websocket_bad_version`.
+        GatewayError: 400 `websocket_bad_request`, 400 `websocket_bad_key`, 426 `websocket_bad_version`. The connection ends with
+            it: what came behind such a head may be frames or requests, and nobody should have to guess.
     """
+    try:
+        return _read_opening(head)
+    except Refused as error:
+        raise GatewayError(
+            error.status,
+            error.reason,
+            side=Side.DOWNSTREAM,
+            phase=Phase.POLICY,
+            detail=error.detail,
+            headers=((b"Sec-WebSocket-Version", VERSION),) if error.status == 426 else (),
+            close=head.version != "2",
+        ) from None
+
+
+def _read_opening(head: RequestHead) -> Opening:
     headers = head.headers
     if head.method != "GET" or WEBSOCKET not in head.upgrade:
-        raise _refused(head, 400, "websocket_bad_request", f"{head.method} does not open a WebSocket")
+        raise Refused(400, "websocket_bad_request", f"{head.method} does not open a WebSocket")
     over_http2 = head.version == "2"
     if not over_http2 and (head.version != "1.1" or head.length != 0):
-        raise _refused(head, 400, "websocket_bad_request", "a handshake is HTTP/1.1 and has no body")
+        raise Refused(400, "websocket_bad_request", "a handshake is HTTP/1.1 and has no body")
     version = headers.joined(b"sec-websocket-version")
     if version != VERSION:
-        said = (version or b"none")[:32].decode("latin-1")
-        raise _refused(head, 426, "websocket_bad_version", f"version {said}", ((b"Sec-WebSocket-Version", VERSION),))
+        raise Refused(426, "websocket_bad_version", f"version {(version or b'none')[:32].decode('latin-1')}")
     key = None
     if not over_http2:
         key = headers.joined(b"sec-websocket-key") or b""
         if not _is_key(key):
-            raise _refused(head, 400, "websocket_bad_key", "the key is not 16 bytes in base64")
+            raise Refused(400, "websocket_bad_key", "the key is not 16 bytes in base64")
     protocols = _tokens(headers.joined(b"sec-websocket-protocol"))
     if protocols is None or len(set(protocols)) != len(protocols):
-        raise _refused(head, 400, "websocket_bad_request", "Sec-WebSocket-Protocol is not a list of different tokens")
+        raise Refused(400, "websocket_bad_request", "Sec-WebSocket-Protocol is not a list of different tokens")
     extensions = headers.joined(b"sec-websocket-extensions") or b""
     if extension_names(extensions) is None:
-        raise _refused(head, 400, "websocket_bad_request", "Sec-WebSocket-Extensions is malformed")
+        raise Refused(400, "websocket_bad_request", "Sec-WebSocket-Extensions is malformed")
     return Opening(key, protocols, extensions)
 
 
@@ -180,21 +196,6 @@ def _tokens(value: bytes | None) -> tuple[bytes, ...] | None:
         return ()
     tokens = tuple(part.strip(b" \t") for part in value.split(b","))
     return tokens if all(map(_is_token, tokens)) else None
-
-
-def _refused(
-    head: RequestHead, status: int, reason: str, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> GatewayError:
-    # What came behind such a head may be frames or requests; nobody should have to guess.
-    return GatewayError(
-        status,
-        reason,
-        side=Side.DOWNSTREAM,
-        phase=Phase.POLICY,
-        detail=detail,
-        headers=headers,
-        close=head.version != "2",
-    )
 
 
 def _bad_answer(detail: str) -> GatewayError:

@@ -31,6 +31,7 @@ def busy_registry() -> Registry:
     registry.connections_accepted.child(listener="a").inc()
     registry.connections_rejected.child(listener="a", reason="cap").inc()
     registry.tls_handshakes.child(listener="a", outcome="ok").inc()
+    registry.http2_errors.child(listener="a", reason="h2_reset_flood").inc()
     registry.reloaded("ok", 1_790_000_000.5)
     registry.folded.child(metric="x").inc()
     registry.gc_pause.child(generation="0").observe(0.001)

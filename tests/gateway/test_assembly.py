@@ -30,6 +30,7 @@ from edgegw.targets.to_https import ToHttps
 from edgegw.targets.websocket import Upgrading
 from tests.certs import Authority
 from tests.gateway.test_golden import resources
+from tests.middleware.transcode.apis import DESCRIPTORS
 
 UP = 'upstreams: {u: {endpoints: ["http://h"]}}\n'
 
@@ -198,6 +199,45 @@ class TakeOverTests(AssemblyCase):
         snapshot = self.build(text, listen=f"{self.listen}, {self.listen.replace('8443', '8444')}")
         self.assertEqual([path.name for path in snapshot.watched], ["a.pem", "a.key", "ca.pem"])
         self.assertTrue(all(path.parent == self.folder for path in watched_files(snapshot.settings, self.folder)))
+
+
+class TranscodingTests(AssemblyCase):
+    """`grpc.transcode` of routes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        shutil.copy(DESCRIPTORS, self.folder / "api.pb")
+
+    def test_it_is_next_to_the_target(self) -> None:
+        own = "grpc: {web: false, transcode: {descriptors: api.pb}}, rewrite: {prefix: /x}, to: u"
+        self.assertEqual(
+            self.pipeline(f"security_headers: false, {own}"), ["RequestCaps", "Grpc", "Rewrite", "Transcode", "Proxy"]
+        )
+        more = "defaults: {grpc: {transcode: {descriptors: api.pb}}}\n"
+        self.assertNotIn("Transcode", self.pipeline("respond: {status: 200}", more))
+        self.assertIn("Transcode", self.pipeline("to: u", more))
+
+    def test_descriptors_are_watched(self) -> None:
+        text = f"{UP}routes:\n  - {{match: /**, grpc: {{transcode: {{descriptors: api.pb}}}}, to: u}}\n"
+        self.assertEqual(self.build(text).watched, (self.folder / "api.pb",))
+
+    def test_all_problems_in_one_run(self) -> None:
+        text = UP + "\n".join((
+            "routes:",
+            "  - {match: /a/**, to: u, grpc: {transcode: {descriptors: no.pb}}}",
+            "  - {match: /b/**, to: u, grpc: {transcode: {descriptors: api.pb, services: [acme.Nope, acme.Bare]}}}",
+        ))  # fmt: skip
+        with self.assertRaises(ConfigError) as caught:
+            self.build(text)
+        errors = [problem for problem in caught.exception.problems if problem.severity == "error"]
+        self.assertEqual(
+            [(problem.line, problem.message.replace(str(self.folder), "")) for problem in errors],
+            [
+                (5, "/no.pb cannot be read: No such file or directory"),
+                (6, 'there is no service "acme.Nope"'),
+                (6, "no method of acme.Bare has a google.api.http rule"),
+            ],
+        )
 
 
 class OfflineTests(unittest.TestCase):

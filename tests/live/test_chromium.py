@@ -31,7 +31,11 @@ class Chromium(Server):
         )
         flags = [f"--{option}" for option in options.split()]
         # The mock resolver only knows what is mapped, so nothing else is asked for.
-        mapped = ["--host-resolver-rules=MAP *.example.com 127.0.0.1", f"--user-data-dir={self.folder}/profile"]
+        mapped = [
+            "--no-proxy-server",
+            "--host-resolver-rules=MAP *.example.com 127.0.0.1",
+            f"--user-data-dir={self.folder}/profile",
+        ]
         return [installed("chromium"), *flags, *mapped, self.url]
 
     def is_ready(self) -> bool:
@@ -78,7 +82,7 @@ class PageTests(Fronted):
             "cross": f"https://{API}:{port}",
             "foreign": f"https://{FOREIGN}:{port}",
         }
-        source.write_text(PAGE.read_text().replace("SETUP", json.dumps(setup), 1))
+        source.write_text(PAGE.read_text().replace("@{setup}", json.dumps(setup)))
         self.serve(Chromium(f"https://{NAME}:{port}/page"))
         said = wait_until(lambda: json.loads(fetch(origin.port(), "/_reports")[1]), "the page's report", 60)
         report: dict[str, Any] = json.loads(said[0])

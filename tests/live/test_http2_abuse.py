@@ -131,12 +131,15 @@ class FloodTests(Fronted):
         self.flood(self.http2(self.site), frame(SETTINGS) * FLOOD, ENHANCE_YOUR_CALM)
 
     def test_unread_answers(self) -> None:
-        """H5: who sends PINGs and reads nothing does not make us keep the answers."""
+        """H5: who sends PINGs and reads nothing does not make us keep the answers, nor, having left, the connection."""
+        before = self.site.metric("edgegw_connections")
         wire = self.http2(self.site, receive_buffer=4096)
         with self.cheap():
             sent = sum(wire.try_send(frame(PING, payload=bytes(8)) * 100) for _ in range(FLOOD // 100))
             self.assertGreater(sent, 0)
         wire.close()
+        # The connection that showed that it serves on is still open.
+        wait_until(lambda: self.site.metric("edgegw_connections") == before + 1, "the connection is gone", 10.0)
 
     def test_frames_without_work(self) -> None:
         """H6: empty DATA, credit a byte at a time, PRIORITY, unknown frames."""

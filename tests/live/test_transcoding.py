@@ -7,7 +7,12 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import google.api
+import grpc
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from tests.live.case import LiveCase
 from tests.live.process import Server, wait_until
@@ -170,12 +175,22 @@ class TranscodingTests(LiveCase):
         """What is gRPC already is not touched."""
         server = self.serve(GrpcServer())
         ours = self.serve(gateway(server.port()))
-        import grpc
-
         with grpc.insecure_channel(f"127.0.0.1:{ours.port()}") as channel:
             order = message("acme.Order")
             call = channel.unary_unary("/acme.Orders/Get", lambda asked: asked.SerializeToString(), order.FromString)
             self.assertEqual(call(order(text="x", small=3), timeout=10), order(text="x", small=3))
+
+    def test_descriptors_are_those_of_the_proto(self) -> None:
+        """orders.pb is what protoc makes of orders.proto, by the command that it begins with."""
+        made = Path(self.mktemp())
+        folder, roots = DESCRIPTORS.parent, str(Path(google.api.__path__[0]).parent.parent)
+        protoc = [sys.executable, "-m", "grpc_tools.protoc", "-I", str(folder), "-I", roots, "--include_imports"]
+        subprocess.run([*protoc, "--descriptor_set_out", str(made), "orders.proto"], check=True, timeout=60)
+        self.assertEqual(self.own_file(made), self.own_file(DESCRIPTORS))
+
+    def own_file(self, path: Path) -> FileDescriptorProto:
+        (own,) = (file for file in FileDescriptorSet.FromString(path.read_bytes()).file if file.name == "orders.proto")
+        return own
 
     def test_descriptors_that_change(self) -> None:
         """They are watched; what is wrong with them is told with its place, and the old ones stay."""

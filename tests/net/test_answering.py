@@ -360,6 +360,8 @@ class Tunnel(Protocol):
         self.lost: Failure | None = None
         self.drained = 0
 
+    carried = (3, 4)
+
     def drain(self) -> None:
         self.drained += 1
 
@@ -396,6 +398,7 @@ class TakeoverTests(SynchronousTestCase):
         self.assertTrue(tunnel.lost.check(ConnectionDone))
         (outcome,) = desk.outcomes
         self.assertEqual((outcome.status, outcome.complete, outcome.error), (101, True, None))
+        self.assertEqual((outcome.bytes_in, outcome.bytes_out), tunnel.carried)
 
     def test_congestion_before_it_is_no_stall_after_it(self) -> None:
         desk = Desk().says(UPGRADE)

@@ -39,6 +39,8 @@ MEBIBYTE = bytes(range(256)) * 4096
 class Echo(Recorder):
     """Takes a connection over and sends everything back."""
 
+    carried = (0, 0)
+
     def connect(self, transport: Any, received: bytes) -> Echo:
         self.transport = transport
         self.events.append("made")

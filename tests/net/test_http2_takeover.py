@@ -40,6 +40,10 @@ class Taker:
             self.echo.dataReceived(received)
         return self.echo
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        return len(self.echo.got), 2 * len(self.echo.got)
+
     def drain(self) -> None:
         self.drained = True
 
@@ -100,7 +104,8 @@ class TakeoverTests(SynchronousTestCase):
         desk.sends(sid, b"x", end=True)
         self.assertEqual(self.echo.got, b"x")
         self.assertIsNotNone(self.echo.lost)
-        self.assertTrue(desk.outcomes[0].complete)
+        outcome = desk.outcomes[0]
+        self.assertEqual((outcome.complete, outcome.bytes_in, outcome.bytes_out), (True, 1, 2))
 
     def test_a_reset(self) -> None:
         desk, sid = self.desk()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from h2.errors import ErrorCodes
 from twisted.internet.defer import Deferred
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
@@ -83,14 +84,25 @@ class ManyTests(Case):
             self.wire.answer(3, b"two")
         self.assertEqual([self.successResultOf(each).body.take_ready() for each in answered], [b"one", b"two"])
 
+    def test_one_whose_answer_ends_the_other(self) -> None:
+        """In one read: the second's head is here and was not told yet."""
+        first = drain(self.begun(1).body)
+        second = self.ask()
+        second.addErrback(lambda _: None)
+        first.write = lambda data: second.cancel()  # type: ignore[method-assign]
+        with self.wire.one_read():
+            self.wire.head(3)
+            self.wire.data(1, b"x")
+        self.assertEqual(self.wire.asked[3].reset, ErrorCodes.CANCEL)
+        self.assert_alive()
+
     def test_one_that_stalls_leaves_the_other_alone(self) -> None:
         """Backpressure is credit of one stream: at most one window of the slow one is on its way."""
         slow = self.begun(1, b"x" * 1000).body
         fast = drain(self.begun(3).body)
         sink = drain(slow)
         slow.pause()
-        while self.wire.window(1) > 0:
-            self.wire.data(1, b"x" * min(16000, self.wire.window(1)))
+        self.fill(1)
         self.assertLessEqual(len(sink.data), 1000 + 65535)
         for _ in range(40):
             self.wire.data(3, b"y" * 16000)
@@ -102,14 +114,20 @@ class ManyTests(Case):
         self.wire.data(1, b"z", end=True)
         self.assertTrue(sink.ended)
 
+    def fill(self, sid: int) -> None:
+        """Send as much as there is credit for."""
+        for _ in range(8):
+            if self.wire.window(sid) > 0:
+                self.wire.data(sid, b"x" * min(16000, self.wire.window(sid)))
+        self.assertEqual(self.wire.window(sid), 0)
+
     def test_however_many_stall(self) -> None:
         """The window of the connection is never what the others wait for."""
         for number in range(STREAMS - 1):
             body = self.begun(1 + 2 * number).body
             drain(body)
             body.pause()
-            while self.wire.window(1 + 2 * number) > 0:
-                self.wire.data(1 + 2 * number, b"x" * min(16000, self.wire.window(1 + 2 * number)))
+            self.fill(1 + 2 * number)
         last = 2 * STREAMS - 1
         fast = drain(self.begun(last).body)
         for _ in range(20):
@@ -174,6 +192,13 @@ class ManyTests(Case):
         self.assertEqual(self.lender.told, ["room", "full", "idle"])
         self.wire.allow(0)
         self.assertEqual(self.lender.told[-1], "closed")
+
+    def test_a_limit_that_is_lowered_to_nothing_while_a_stream_is_open(self) -> None:
+        answered = self.ask()
+        self.wire.allow(0)
+        self.wire.answer(1)
+        self.successResultOf(answered)
+        self.assertEqual((self.lender.told, self.wire.closed), (["room", "full", "closed"], True))
 
     def test_a_peer_that_allows_nothing(self) -> None:
         self.setUp(streams=0)
@@ -344,6 +369,17 @@ class PingTests(Case):
         second = self.ask(head=60)
         self.origin.turn(PING_WAIT_S + 0.2)
         self.assertEqual(self.error(second).reason, "upstream_ping_timeout")
+        self.assertEqual(self.lender.told[-1], "closed")
+
+    def test_what_happens_meanwhile_gives_it_no_more_time(self) -> None:
+        self.wire.deaf = True
+        self.ask(head=2).addErrback(lambda _: None)
+        self.origin.turn(2.2)
+        second = self.ask()
+        second.addErrback(lambda _: None)
+        second.cancel()
+        self.connection.rest(60)
+        self.origin.turn(PING_WAIT_S + 0.2)
         self.assertEqual(self.lender.told[-1], "closed")
 
     def test_no_ping_on_an_idle_connection(self) -> None:

@@ -72,6 +72,13 @@ class UpgradeTests(SynchronousTestCase):
         self.assertIsNone(self.wire.producer, "the next protocol registers its own")
         self.assertIn("handed over", repr(self.connection))
 
+    def test_an_upstream_that_speaks_at_once(self) -> None:
+        """All that one read can bring along with the 101 (256 KiB under uvloop) is the taker's."""
+        flood = b"x" * 262_144
+        self.switched(SWITCH + flood)
+        self.connection.hand_over(self.taker.take)
+        self.assertEqual(self.taker.received, flood)
+
     def test_has_no_deadline_of_ours_any_more(self) -> None:
         self.switched()
         self.connection.hand_over(self.taker.take)
@@ -99,7 +106,7 @@ class UpgradeTests(SynchronousTestCase):
     def test_not_after_more_than_can_wait(self) -> None:
         """A peer that floods behind its 101 while nobody takes over."""
         self.switched()
-        for _ in range(20):
+        for _ in range(80):
             self.wire.send(b"x" * 16384)
         self.assertRaises(GatewayError, self.connection.hand_over, self.taker.take)
         self.assertTrue(self.wire.aborted)

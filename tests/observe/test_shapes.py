@@ -37,7 +37,7 @@ class ShapeTests(SynchronousTestCase):
             self.assertEqual(lacking(shape, thing), set(), shape)
 
     def test_a_connection_promises_what_is_read(self) -> None:
-        promised = set(Connection.__annotations__)
+        promised = attributes(Connection)
         self.assertEqual(attributes(shapes.ConnectionShape) - promised, set())
 
     def test_no_shape_is_forgotten_here(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -35,7 +36,7 @@ class Case(SynchronousTestCase):
     def want(self, fresh: bool = False) -> Waiting:
         """A request, from the pool on: as the proxy does it."""
         taken = None if fresh else self.made.take()
-        return self.send(taken) if taken is not None else self.made.connection().addCallback(self.send)
+        return self.send(taken) if taken is not None else self.made.connection().addCallback(lambda it: self.send(it))
 
     def finish(self, wire: Wire, sid: int) -> None:
         wire.answer(sid, b"x")
@@ -124,10 +125,14 @@ class SharingTests(Case):
 
     def test_room_that_opens_serves_the_queue(self) -> None:
         self.pool(streams=1, max=1)
+        depths: list[int] = []
         waiting = [self.want() for _ in range(200)]
+        send = self.send
+        self.send = lambda connection: (depths.append(depth()), send(connection))[1]  # type: ignore[method-assign]
         self.assert_counts(1, 0, queued=199)
         self.origin.wires[0].allow(1000)
         # Not one inside the other: that would be too deep.
+        self.assertEqual(len(set(depths)), 1)
         self.assertEqual(self.streams(), [STREAMS])
         self.assert_counts(1, 0, queued=100)
         for sid in sorted(self.origin.wires[0].asked):
@@ -231,6 +236,18 @@ class HerdTests(Case):
         self.origin.held[0].errback(refused())
         self.assertEqual(self.reason(second), "connect_refused")
         self.assertNoResult(third)
+        self.assertEqual(len(self.origin.held), 2)
+
+    def test_who_can_wait_for_room_does(self) -> None:
+        self.pool(streams=2, max=2)
+        self.want()
+        self.want()
+        self.origin.held = []
+        third, fourth = self.want(), self.want()
+        self.assertEqual(len(self.origin.held), 1)
+        self.origin.held[0].errback(refused())
+        self.assertEqual(self.reason(third), "connect_refused")
+        self.assertNoResult(fourth)
         self.assertEqual(len(self.origin.held), 2)
 
     def test_a_torn_exchange_leaves_the_others_waiting(self) -> None:
@@ -344,6 +361,7 @@ class EndTests(Case):
         self.assertEqual([wire.closed for wire in self.origin.wires], [False, False])
         self.finish(self.origin.wires[1], 1)
         self.finish(self.origin.wires[0], 1)
+        self.assertIsNone(self.made.take(), "room that comes is not for others")
         self.finish(self.origin.wires[0], 3)
         self.assertEqual([self.successResultOf(each).status for each in answered], [200] * 3)
         self.assertEqual([wire.closed for wire in self.origin.wires], [True, True])
@@ -414,6 +432,11 @@ class AccountTests(Case):
         self.assertEqual((pool.open, pool.idle_count, pool.queued, pool.roomy), (0, 0, 0, 0))
         self.assertEqual(len(self.results(wanted)), len(wanted))
         self.assertEqual(self.flushLoggedErrors(), [])
+
+
+def depth() -> int:
+    """Frames on the stack."""
+    return len(traceback.extract_stack())
 
 
 def _runs(asked: Asked, wire: Wire) -> bool:

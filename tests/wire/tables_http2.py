@@ -105,9 +105,9 @@ OPENING = PREFACE + settings()
 class Row(NamedTuple):
     """One hostile or harmless thing.
 
-    name: row of the table. data: what a downstream peer sends behind `OPENING`. status, reason: of the violation of a stream, status 0
-    is none. malformed: it is reset after the answer. code: of the GOAWAY (with `reason`), else of the RST_STREAM that the codec sends
-    by itself (`reset`).
+    name: row of the table. data: what a downstream peer sends behind `OPENING`. status, reason: of the violation of a stream,
+    status 0 is none. malformed: it is reset after the answer. goaway: the code of the GOAWAY (with `reason`). reset: that of the
+    RST_STREAM which the codec sends by itself.
     """
 
     name: str
@@ -228,9 +228,13 @@ STREAMS = (
     Row("6.3 length of PRIORITY", post(1) + frame(PRIORITY, 0, 1, b"1234"), reset=6, reason="h2_frame_size"),
     Row("6.9.1 DATA beyond the stream's window", post(1) + data(1, b"x" * 16384) * 4, reset=3, reason="h2_window_exceeded"),
     Row("8.1.1 long body", post(1, (b"content-length", b"2")) + data(1, b"xyz"), 400, "h2_length_mismatch", True),
-    Row("8.1.1 long body in two", post(1, (b"content-length", b"2")) + data(1, b"xy") + data(1, b"z"), 400, "h2_length_mismatch", True),
+    Row("8.1.1 long body in two",
+        post(1, (b"content-length", b"2")) + data(1, b"xy") + data(1, b"z"),
+        400, "h2_length_mismatch", True),
     Row("8.1.1 short body", post(1, (b"content-length", b"2")) + data(1, b"x", END), 400, "h2_length_mismatch", True),
-    Row("8.1.1 short body, trailers", post(1, (b"content-length", b"2")) + data(1, b"x") + headers(1, [(b"a", b"b")]), 400, "h2_length_mismatch", True),
+    Row("8.1.1 short body, trailers",
+        post(1, (b"content-length", b"2")) + data(1, b"x") + headers(1, [(b"a", b"b")]),
+        400, "h2_length_mismatch", True),
     Row("8.1 trailers without END_STREAM", post(1) + headers(1, [(b"a", b"b")], LAST), 400, "h2_bad_trailers", True),
     Row("8.1 pseudo in trailers", post(1) + headers(1, [(b":path", b"/")]), 400, "h2_bad_pseudo", True),
     Row("8.1 upper case in trailers", post(1) + headers(1, [(b"A", b"/")]), 400, "h2_uppercase_name", True),
@@ -243,12 +247,18 @@ _CLOSED = get(1) + rst(1)
 
 CONNECTION = (
     Row("H1", b"".join([get(sid) + rst(sid) for sid in range(1, 403, 2)]), reason="h2_reset_flood", goaway=11),
-    Row("H2 by overflow", b"".join([post(sid) + update(sid, 2**31 - 1) for sid in range(1, 403, 2)]), reason="h2_reset_flood", goaway=11),
+    Row("H2 by overflow",
+        b"".join([post(sid) + update(sid, 2**31 - 1) for sid in range(1, 403, 2)]),
+        reason="h2_reset_flood", goaway=11),
     Row("H2 by DATA", b"".join([get(sid) + data(sid) for sid in range(1, 403, 2)]), reason="h2_reset_flood", goaway=11),
     Row("H2 by HEADERS", b"".join([get(sid) + get(sid) for sid in range(1, 403, 2)]), reason="h2_reset_flood", goaway=11),
     Row("H8 again and again", b"".join([get(sid) for sid in range(1, 603, 2)]), reason="h2_reset_flood", goaway=11),
-    Row("H3 frames", frame(HEADERS, 0, 1, b"") + frame(CONTINUATION, 0, 1, b"") * 65, reason="h2_continuation_flood", goaway=11),
-    Row("H3 bytes", frame(HEADERS, 0, 1, bytes(16384)) + frame(CONTINUATION, 0, 1, bytes(16384)) * 4, reason="h2_continuation_flood", goaway=11),
+    Row("H3 frames",
+        frame(HEADERS, 0, 1, b"") + frame(CONTINUATION, 0, 1, b"") * 65,
+        reason="h2_continuation_flood", goaway=11),
+    Row("H3 bytes",
+        frame(HEADERS, 0, 1, bytes(16384)) + frame(CONTINUATION, 0, 1, bytes(16384)) * 4,
+        reason="h2_continuation_flood", goaway=11),
     Row("H4 bomb", frame(HEADERS, LAST | END, 1, block(GET) + _BOMB), reason="h2_header_list_too_large", goaway=11),
     Row("H5 PING", PINGS * 1001, reason="h2_ping_flood", goaway=11),
     Row("H5 PING answers", frame(PING, ACK, 0, b"12345678") * 1001, reason="h2_ping_flood", goaway=11),
@@ -259,7 +269,9 @@ CONNECTION = (
     Row("H6 1-byte WINDOW_UPDATE", get(1) + update(1, 1) * 1008, reason="h2_window_update_flood", goaway=11),
     Row("H6 WINDOW_UPDATE of the connection", update(0, 1) * 1006, reason="h2_window_update_flood", goaway=11),
     Row("H6 PRIORITY", get(1) + frame(PRIORITY, 0, 1, bytes(5)) * 1001, reason="h2_priority_flood", goaway=11),
-    Row("H7 PRIORITY on idle streams", b"".join([frame(PRIORITY, 0, sid, bytes(5)) for sid in range(1, 2004, 2)]), reason="h2_priority_flood", goaway=11),
+    Row("H7 PRIORITY on idle streams",
+        b"".join([frame(PRIORITY, 0, sid, bytes(5)) for sid in range(1, 2004, 2)]),
+        reason="h2_priority_flood", goaway=11),
     Row("H6 unknown frames", frame(0xBA, 0, 0, b"x") * 1001, reason="h2_unknown_frame_flood", goaway=11),
     Row("H6 GOAWAY", goaway(0) * 1002, reason="h2_unknown_frame_flood", goaway=11),
     Row("frames on a closed stream", _CLOSED + rst(1) * 1001, reason="h2_closed_stream_flood", goaway=11),
@@ -269,9 +281,13 @@ CONNECTION = (
     Row("4.3 index 0", frame(HEADERS, LAST | END, 1, b"\x80"), reason="h2_compression", goaway=9),
     Row("4.3 index beyond the table", frame(HEADERS, LAST | END, 1, b"\xbe"), reason="h2_compression", goaway=9),
     Row("4.3 truncated block", frame(HEADERS, LAST | END, 1, block(GET)[:-3]), reason="h2_compression", goaway=9),
-    Row("4.3 table too large", frame(HEADERS, LAST | END, 1, number(4097, 5, 0x20) + block(GET)), reason="h2_compression", goaway=9),
+    Row("4.3 table too large",
+        frame(HEADERS, LAST | END, 1, number(4097, 5, 0x20) + block(GET)),
+        reason="h2_compression", goaway=9),
     Row("4.3 resize behind a field", frame(HEADERS, LAST | END, 1, block(GET) + b"\x20"), reason="h2_compression", goaway=9),
-    Row("4.3 bad block of a refused stream", _TINY + frame(HEADERS, LAST | END, 201, b"\x80"), reason="h2_compression", goaway=9),
+    Row("4.3 bad block of a refused stream",
+        _TINY + frame(HEADERS, LAST | END, 201, b"\x80"),
+        reason="h2_compression", goaway=9),
     Row("5.1 DATA on an idle stream", data(1, b"x"), reason="h2_idle_stream", goaway=1),
     Row("5.1 RST_STREAM on an idle stream", rst(1), reason="h2_idle_stream", goaway=1),
     Row("5.1 WINDOW_UPDATE on an idle stream", update(1, 1), reason="h2_idle_stream", goaway=1),
@@ -288,7 +304,9 @@ CONNECTION = (
     Row("6.2 no room for priority", frame(HEADERS, END | LAST | PRIO, 1, b"abcd"), reason="h2_frame_size", goaway=6),
     Row("6.2 HEADERS within a block", frame(HEADERS, 0, 1, block(GET)) + get(3), reason="h2_bad_continuation", goaway=1),
     Row("6.2 DATA within a block", frame(HEADERS, 0, 1, block(GET)) + data(1, b"x"), reason="h2_bad_continuation", goaway=1),
-    Row("5.5 unknown frame within a block", frame(HEADERS, 0, 1, block(GET)) + frame(0x16, 0, 0), reason="h2_bad_continuation", goaway=1),
+    Row("5.5 unknown frame within a block",
+        frame(HEADERS, 0, 1, block(GET)) + frame(0x16, 0, 0),
+        reason="h2_bad_continuation", goaway=1),
     Row("6.3 PRIORITY on stream 0", frame(PRIORITY, 0, 0, bytes(5)), reason="h2_bad_stream_id", goaway=1),
     Row("6.4 RST_STREAM on stream 0", rst(0), reason="h2_bad_stream_id", goaway=1),
     Row("6.4 length of RST_STREAM", get(1) + frame(RST, 0, 1, b"123"), reason="h2_frame_size", goaway=6),
@@ -311,8 +329,12 @@ CONNECTION = (
     Row("6.9 length of WINDOW_UPDATE", frame(UPDATE, 0, 0, bytes(3)), reason="h2_frame_size", goaway=6),
     Row("6.9.1 overflow", update(0, 2**31 - 1), reason="h2_window_overflow", goaway=3),
     Row("6.9.2 overflow by SETTINGS", post(1) + update(1, 1) + settings((4, 2**31 - 1)), reason="h2_window_overflow", goaway=3),
-    Row("6.10 CONTINUATION behind an end", frame(HEADERS, LAST | END, 1, block(GET)) + frame(CONTINUATION, LAST, 1, b""), reason="h2_bad_continuation", goaway=1),
-    Row("6.10 CONTINUATION of another stream", frame(HEADERS, 0, 1, block(GET)) + frame(CONTINUATION, LAST, 3, b""), reason="h2_bad_continuation", goaway=1),
+    Row("6.10 CONTINUATION behind an end",
+        frame(HEADERS, LAST | END, 1, block(GET)) + frame(CONTINUATION, LAST, 1, b""),
+        reason="h2_bad_continuation", goaway=1),
+    Row("6.10 CONTINUATION of another stream",
+        frame(HEADERS, 0, 1, block(GET)) + frame(CONTINUATION, LAST, 3, b""),
+        reason="h2_bad_continuation", goaway=1),
 )  # fmt: skip
 
 _SELF = pack(">LB", 1, 16)
@@ -320,8 +342,12 @@ _SELF = pack(">LB", 1, 16)
 ACCEPTED = (
     Row("plain", get(1)),
     Row("H1 within the burst", b"".join([get(sid) + rst(sid) for sid in range(1, 401, 2)])),
-    Row("H3 within the cap", frame(HEADERS, END, 1, block(GET)) + frame(CONTINUATION, 0, 1) * 63 + frame(CONTINUATION, LAST, 1)),
-    Row("H3 byte by byte", frame(HEADERS, END, 1) + b"".join([frame(CONTINUATION, 0, 1, block(GET)[i : i + 2]) for i in range(0, 60, 2)]) + frame(CONTINUATION, LAST, 1, block(GET)[60:])),
+    Row("H3 within the cap",
+        frame(HEADERS, END, 1, block(GET)) + frame(CONTINUATION, 0, 1) * 63
+        + frame(CONTINUATION, LAST, 1)),
+    Row("H3 byte by byte",
+        frame(HEADERS, END, 1) + b"".join([frame(CONTINUATION, 0, 1, block(GET)[i : i
+        + 2]) for i in range(0, 60, 2)]) + frame(CONTINUATION, LAST, 1, block(GET)[60:])),
     Row("H5 within the budget", PINGS * 1000 + get(1)),
     Row("H7 within the budget", b"".join([frame(PRIORITY, 0, sid, bytes(5)) for sid in range(1, 1001, 2)]) + get(1)),
     Row("H6 updates explained", update(0, 1) * 5 + get(1) + update(1, 1) * 2),

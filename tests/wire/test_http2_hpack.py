@@ -16,7 +16,8 @@ NAMES = st.text("abz09-!#$%&'*+^`|~_.", min_size=1, max_size=40).map(str.encode)
 VALUES = st.binary(max_size=200)
 PIECES = st.one_of(
     st.binary(max_size=6),
-    st.sampled_from([b"\x82", b"\xbe", b"\xbf", b"\x20", b"\x3f\xe1\x1f", b"\x3f\xe2\x1f", b"\x40\x81\x1f\x01a", b"\x7f\x00\x01b", b"\xff\x00",
+    st.sampled_from([b"\x82", b"\xbe", b"\xbf", b"\x20", b"\x3f\xe1\x1f", b"\x3f\xe2\x1f", b"\x40\x81\x1f\x01a", b"\x7f\x00\x01b",
+                     b"\xff\x00",
                      b"\x00\x7f\x00" + b"n" * 127 + b"\x00", b"\xff\x80\x80\x80\x80\x00", b"\xff\x80\x80\x80\x80\x80\x00"]),
     st.tuples(NAMES, VALUES, st.sampled_from([0, 0x10, 0x40])).map(lambda each: t.literal(*each)),
 )  # fmt: skip

@@ -78,6 +78,8 @@ class Rules:
         Literals go before `*`, these before `**`. A slash at the end does not count. What follows a colon in the last segment is a
         verb wherever some rule has it as one.
         """
+        if not path.startswith("/"):
+            return None
         segments = path[1:].split("/")
         if not segments[-1]:
             segments.pop()

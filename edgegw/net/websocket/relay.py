@@ -87,6 +87,11 @@ class Relay:
             self._deadline.set(0.0)
         return self._down
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        """Payload bytes from the downstream side, and from the upstream side."""
+        return self._down.octets, self._up.octets
+
     def drain(self) -> None:
         """The gateway goes: 1001 to both sides."""
         self._close_both(Cause.DRAINED, b"the gateway is going away")

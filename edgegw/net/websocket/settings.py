@@ -12,7 +12,7 @@ from edgegw.config.units import Duration, Rate, Size
 
 _LARGEST = 1 << 30
 _is_origin = re.compile(
-    r"null|[a-z][a-z0-9+.-]*://(?:\*\.)?(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+    r"null|[a-z][a-z0-9+.-]*://(?:\*{1,2}\.)?(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 ).fullmatch
 _is_token = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+").fullmatch
 
@@ -59,7 +59,8 @@ class WebSocketSettings(Settings):
     )
     origins: tuple[str, ...] = Field(
         default=(),
-        description="Origins that may connect; none lets all. `*.` stands for any labels in front; `null` is an origin.",
+        description="Origins that may connect; with entries, nobody without Origin may. None lets all. `*.` is one label, "
+        "`**.` one or more; `null` is an origin.",
         examples=[["https://shop.example.com", "https://*.example.com"]],
     )
     compress: bool = Field(

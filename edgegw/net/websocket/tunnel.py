@@ -208,6 +208,11 @@ class Tunnel:
             self._deadline.set(0.0)
         return self._down
 
+    @property
+    def carried(self) -> tuple[int, int]:
+        """Bytes from the downstream side, and from the upstream side."""
+        return self._down.octets, self._up.octets
+
     def drain(self) -> None:
         """The gateway goes: close both sides after a grace in which they may do it themselves."""
         self._begin(Cause.DRAINED, "gateway")

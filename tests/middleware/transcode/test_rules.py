@@ -114,6 +114,11 @@ class FindTests(SynchronousTestCase):
             best = min(fitting, key=lambda text: [part == "*" for part in text.split("/")[1:]], default=None)
             self.assertEqual(_name(mine, "/" + "/".join(path)), best)
 
+    def test_the_whole_server_is_no_path(self) -> None:
+        mine = Rules()
+        mine.add("OPTIONS", parse("/**"), _rule("all"))
+        self.assertEqual((_name(mine, "*", "OPTIONS"), _name(mine, "/", "OPTIONS")), (None, "all"))
+
     @given(st.text(st.sampled_from("/:*%acnl"), max_size=30))
     def test_any_path(self, path: str) -> None:
         for method in ("GET", "POST"):

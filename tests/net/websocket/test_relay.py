@@ -18,9 +18,10 @@ AGREED = Deflate(True, True, 12, 15)
 
 class MessageTests(PairCase):
     def test_both_ways(self) -> None:
-        self.relay()
+        relay = self.relay()
         self.client.send(text("héllo"), binary(b"\x00\xff"))
         self.server.send(text("wörld"))
+        self.assertEqual(relay.carried, (8, 6))
         self.assertEqual(self.server.got(), [text("héllo"), binary(b"\x00\xff")])
         self.assertEqual(self.client.got(), [text("wörld")])
 

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.units import Rate
 from edgegw.net.websocket.settings import WebSocketSettings
+from edgegw.wire.origins import Origins
 
 FAULTY: list[tuple[Any, str]] = [
     ("maybe", "relay"),
@@ -53,13 +54,20 @@ class WebSocketSettingsTests(SynchronousTestCase):
                 "ping": 0,
                 "idle": "1h",
                 "rate": "50/s",
-                "origins": ["https://*.example.com", "http://localhost:8080", "https://[::1]:8443", "null"],
+                "origins": [
+                    "https://*.example.com",
+                    "http://localhost:8080",
+                    "https://[::1]:8443",
+                    "null",
+                    "https://**.a",
+                ],
                 "subprotocols": ["graphql-transport-ws"],
             }
         )
         self.assertEqual((made.ping, made.idle, made.rate), (0.0, 3600.0, Rate(50, 1.0)))
         self.assertEqual(made.frame_limit, 65536)  # A frame is never larger than its message.
-        self.assertEqual(len(made.origins), 4)
+        self.assertEqual(len(made.origins), 5)
+        self.assertTrue(Origins(made.origins), "each of them compiles")
 
     def test_faults_are_named(self) -> None:
         for value, words in FAULTY:

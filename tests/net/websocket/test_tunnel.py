@@ -46,9 +46,10 @@ class SpliceTests(PairCase):
             self.assertTrue(fast.transport.reading)
 
     def test_counts(self) -> None:
-        self.tunnel()
+        tunnel = self.tunnel()
         self.client.transport.deliver(b"abc")
         self.server.transport.deliver(b"defgh")
+        self.assertEqual(tunnel.carried, (3, 5))
         self.client.lose()
         self.assertEqual(self.server.ended, ["lose"])
         found = self.outcome()
