@@ -91,7 +91,9 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
         499, _HERE, "A peer of a WebSocket did not answer a ping within `websocket.pong_timeout`."
     ),
     "websocket_too_fast": Reason(499, _DOWN, "The client of a WebSocket sent more messages than `websocket.rate`."),
-    "websocket_off": Reason(501, _HERE, "The route says `websocket: {mode: off}`."),
+    "websocket_off": Reason(
+        501, _HERE, "The route says `websocket: {mode: off}`, or over HTTP/2 it has another target than an upstream."
+    ),
     "websocket_origin_refused": Reason(403, _DOWN, "The page that opens the WebSocket is not in `websocket.origins`."),
     # Routing and files.
     "method_not_allowed": Reason(405, _DOWN, "Routes fit, but none has this method; `Allow` lists those there are."),

@@ -27,7 +27,8 @@ def frame_answer(exchange: Exchange, response: Response, date: Callable[[], Fiel
         date: the field to add when the response has no Date (RFC 9110 6.6.1).
 
     Raises:
-        GatewayError: 500 `informational_answer` for a status below 200, which ends nothing; `response_length_mismatch` for a body
+        GatewayError: 501 `websocket_off` for a success that would say to an extended CONNECT that it is open (RFC 8441 5); 500
+            `informational_answer` for a status below 200, which ends nothing; `response_length_mismatch` for a body
             that is known not to be as long as announced.
     """
     status, headers, body = response.status, response.headers, response.body
@@ -36,6 +37,8 @@ def frame_answer(exchange: Exchange, response: Response, date: Callable[[], Fiel
     first = headers.first()
     if response.takeover is not None:
         fields = [field for field in fields if field[0] not in _OF_UPGRADE]
+    elif exchange.head.upgrade and 200 <= status < 300:
+        raise GatewayError(501, "websocket_off", phase=Phase.POLICY, detail="the target of this route opens no WebSocket")
     elif status < 200:
         raise GatewayError(500, "informational_answer", phase=Phase.SEND, detail=f"{status} as the final answer")
     elif exchange.head.method == "HEAD" or status == 304:

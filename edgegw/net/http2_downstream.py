@@ -72,7 +72,9 @@ class Http2Downstream(Placed, Protocol):
         self._held: list[Http2Stream] = []
         self._served = 0
         self._batch = False
-        self._draining = self._final = self._deaf = False
+        self.draining = False
+        """No further requests are wanted, but those on their way are served."""
+        self._final = self._deaf = False
         self._linger_left = _DISCARD
 
     # The connection's life.
@@ -96,9 +98,9 @@ class Http2Downstream(Placed, Protocol):
 
     def drain(self) -> None:
         """Finish what is in flight or on its way, then close."""
-        if self._draining or self._deaf:
+        if self.draining or self._deaf:
             return
-        self._draining = True
+        self.draining = True
         for stream in list(self._streams.values()):
             stream.drain()
         # In this order, because some clients read nothing behind a GOAWAY.
@@ -109,7 +111,7 @@ class Http2Downstream(Placed, Protocol):
 
     def _last_call(self) -> None:
         """Whatever was on its way has arrived: no further stream is served."""
-        if self._draining and not self._final:
+        if self.draining and not self._final:
             self._final = True
             self._probe.clear()
             self.codec.go_away(ErrorCode.NO_ERROR)
@@ -184,10 +186,10 @@ class Http2Downstream(Placed, Protocol):
         elif kind is Pong:
             self._last_call()
         elif kind is GoAway:
-            self._draining = self._final = True
+            self.draining = self._final = True
             if not self._streams:
                 self._close()
-        elif not self._served and not self._streams and not self._draining:
+        elif not self._served and not self._streams and not self.draining:
             # Its settings came: it is one of us.
             self._patience.idle()
         return []
@@ -196,7 +198,7 @@ class Http2Downstream(Placed, Protocol):
         listener = self.listener
         if not self._streams:
             self._patience.busy()
-            if not self._draining:
+            if not self.draining:
                 self._pinged = False
                 self._probe.set(PING_AFTER_S)
         stream = self._streams[sid] = Http2Stream(self, sid, head)
@@ -244,7 +246,7 @@ class Http2Downstream(Placed, Protocol):
             return
         if self._final:
             self._close()
-        elif not self._draining:
+        elif not self.draining:
             self._probe.clear()
             self._patience.idle()
 
@@ -257,7 +259,7 @@ class Http2Downstream(Placed, Protocol):
 
     def _silent(self) -> None:
         """Streams are open, and the peer may have gone without a word."""
-        if self._draining and not self._final:
+        if self.draining and not self._final:
             self._last_call()
             return
         quiet_s = self._wheel.now_s - self.now_s
@@ -341,7 +343,7 @@ class Http2Downstream(Placed, Protocol):
         self.transport.abortConnection()
 
     def __repr__(self) -> str:
-        state = "closing" if self._deaf else "draining" if self._draining else "open"
+        state = "closing" if self._deaf else "draining" if self.draining else "open"
         return f"<Http2Downstream {self.peer}:{self.peer_port} {state}, {len(self._streams)} streams, {self._served} served>"
 
 

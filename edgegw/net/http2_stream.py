@@ -171,6 +171,8 @@ class Http2Stream(StreamAnswering):
         self._connection.flush()
         self._taken = StreamTransport(self, self._connection, self._codec)
         self._taken.open(response.takeover, upload)
+        if self._connection.draining:
+            response.takeover.drain()
 
     def drain(self) -> None:
         """The gateway drains; an exchange ends on its own, a protocol that took the stream over is asked to."""

@@ -16,8 +16,10 @@ from edgegw.wire.headers import Headers
 DATE = (b"date", b"Date", b"today")
 
 
-def framed(response: Response, method: str = "GET") -> tuple[dict[bytes, bytes], bool]:
-    exchange: Any = SimpleNamespace(head=SimpleNamespace(method=method))
+def framed(
+    response: Response, method: str = "GET", upgrade: tuple[bytes, ...] = ()
+) -> tuple[dict[bytes, bytes], bool]:
+    exchange: Any = SimpleNamespace(head=SimpleNamespace(method=method, upgrade=upgrade))
     found = frame_answer(exchange, response, lambda: DATE)
     return {lower: value for lower, _, value in found.fields}, found.bodiless
 
@@ -47,6 +49,11 @@ class FramingTests(SynchronousTestCase):
         before = list(response.headers.fields)
         framed(response)
         self.assertEqual(response.headers.fields, before)
+
+    def test_an_extended_connect_is_not_told_that_it_is_open(self) -> None:
+        error = self.assertRaises(GatewayError, framed, Response.of(200, b"page"), "GET", (b"websocket",))
+        self.assertEqual((error.status, error.reason), (501, "websocket_off"))
+        self.assertEqual(framed(Response.of(404, b"no"), "GET", (b"websocket",))[0][b"content-length"], b"2")
 
     def test_mistakes(self) -> None:
         body = Body(2)

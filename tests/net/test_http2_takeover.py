@@ -160,6 +160,20 @@ class TakeoverTests(SynchronousTestCase):
         desk.connection.drain()
         self.assertTrue(self.taker.drained)
 
+    def test_one_that_comes_while_the_gateway_drains_is_told(self) -> None:
+        response = Response(101, Headers.of(FIELDS), takeover=self.taker)
+        desk = Http2Desk()
+        sid = desk.peer.get_next_available_stream_id()
+        head = [
+            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "a"), (":path", "/w"),
+        ]  # fmt: skip
+        desk.peer.send_headers(sid, head)
+        desk.pump()
+        desk.connection.drain()
+        self.assertFalse(self.taker.drained)
+        desk.replies(response)
+        self.assertTrue(self.taker.drained)
+
     def test_repr(self) -> None:
         self.desk()
         self.assertIn("open sent=0", repr(self.echo.transport))
