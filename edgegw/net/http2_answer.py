@@ -38,7 +38,9 @@ def frame_answer(exchange: Exchange, response: Response, date: Callable[[], Fiel
     if response.takeover is not None:
         fields = [field for field in fields if field[0] not in _OF_UPGRADE]
     elif exchange.head.upgrade and 200 <= status < 300:
-        raise GatewayError(501, "websocket_off", phase=Phase.POLICY, detail="the target of this route opens no WebSocket")
+        raise GatewayError(
+            501, "websocket_off", phase=Phase.POLICY, detail="the target of this route opens no WebSocket"
+        )
     elif status < 200:
         raise GatewayError(500, "informational_answer", phase=Phase.SEND, detail=f"{status} as the final answer")
     elif exchange.head.method == "HEAD" or status == 304:

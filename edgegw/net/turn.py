@@ -45,25 +45,25 @@ class Turn:
         waiting, self.waiting = self.waiting, []
         several: dict[Sender, list[bytes]] = {}
         for sender, data in waiting:
-            if sender.gathered == len(data):
-                _send(sender, data)
-            else:
+            if sender.gathered != len(data):
                 # Many streams on one connection: what they wrote leaves together.
                 several.setdefault(sender, []).append(data)
+                continue
+            sender.gathered = 0
+            try:
+                sender.send(data)
+            except Exception:
+                # One broken connection must not keep back what belongs to the others.
+                _log.failure("writing to {sender!r} failed", sender=sender)
         for sender, parts in several.items():
-            _send(sender, b"".join(parts))
+            sender.gathered = 0
+            try:
+                sender.send(b"".join(parts))
+            except Exception:
+                _log.failure("writing to {sender!r} failed", sender=sender)
 
     def __repr__(self) -> str:
         return f"<Turn {len(self.waiting)} writes waiting>"
-
-
-def _send(sender: Sender, data: bytes) -> None:
-    sender.gathered = 0
-    try:
-        sender.send(data)
-    except Exception:
-        # One broken connection must not keep back what belongs to the others.
-        _log.failure("writing to {sender!r} failed", sender=sender)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()

@@ -288,7 +288,7 @@ class Codec(Control, Generic[Head]):
         self._block.append(data[start:stop])
         self._block_size += stop - start
         if len(self._block) - 1 > self._limits.continuation or self._block_size > self._limits.block:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "h2_continuation_flood", "a header block without end")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "h2_continuation_flood", "a header block without end")
         if flags & END_HEADERS:
             block, self._block = b"".join(self._block), []
             self._gate = 0

@@ -16,9 +16,7 @@ from edgegw.wire.headers import Headers
 DATE = (b"date", b"Date", b"today")
 
 
-def framed(
-    response: Response, method: str = "GET", upgrade: tuple[bytes, ...] = ()
-) -> tuple[dict[bytes, bytes], bool]:
+def framed(response: Response, method: str = "GET", upgrade: tuple[bytes, ...] = ()) -> tuple[dict[bytes, bytes], bool]:
     exchange: Any = SimpleNamespace(head=SimpleNamespace(method=method, upgrade=upgrade))
     found = frame_answer(exchange, response, lambda: DATE)
     return {lower: value for lower, _, value in found.fields}, found.bodiless
