@@ -8,12 +8,12 @@ SETUP := $(PYTHON) scripts/environment.py
 REACTORS ?= uvloop epoll
 
 # Every test package but those that need real servers, which `make live` installs and starts.
-NEEDS_SERVERS := tests.live tests.drills
+NEEDS_SERVERS := tests.live tests.drills tests.nightly
 TESTS ?= $(filter-out $(NEEDS_SERVERS),$(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py benchmarks/tests/__init__.py))) $(patsubst %.py,%,$(sort $(wildcard tests/test_*.py)))))
 
 # `make live LIVE=tests.live.test_grpc` narrows it.
 LIVE ?= tests.live
-NIGHTLY ?= tests.live.test_autobahn tests.live.test_grpc_interop tests.live.test_http2_load
+NIGHTLY ?= tests.nightly tests.live.test_autobahn
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test live nightly bench format format-check lint types contracts docs wheel check clean

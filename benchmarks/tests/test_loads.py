@@ -138,3 +138,17 @@ class RowTests(TestCase):
             self.assertEqual(len(labels), len(set(labels)), row.name)
             wanted = {row.baseline} | {name for one in row.budgets for name in (one.of, one.against) if name}
             self.assertLessEqual(wanted, set(labels), row.name)
+
+    def test_every_protocol_is_measured_beside_the_others(self) -> None:
+        """HTTP/2, gRPC and WebSocket beside Caddy and HAProxy, and nginx where it can do it; idle connections of every kind."""
+        rows = {row.name: [entrant.label for entrant in row.entrants] for row in ROWS}
+        for name, others in (
+            ("h2", {"nginx", "haproxy", "caddy"}),
+            ("grpc", {"haproxy", "caddy"}),
+            ("websocket", {"nginx", "haproxy", "caddy"}),
+            ("idle", {"nginx"}),
+            ("idle-h2", {"nginx"}),
+            ("idle-websocket", {"nginx"}),
+        ):
+            self.assertLessEqual(others, set(rows[name]), name)
+            self.assertTrue(any(label.startswith("edgegw") for label in rows[name]), name)

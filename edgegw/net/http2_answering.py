@@ -149,7 +149,7 @@ class StreamAnswering:
             return
         self._connection.flush()
         if codec.waiting(sid):
-            self._choke()
+            self.choke()
         elif self._connection.congested:
             body.pause()
         body.attach(self)
@@ -175,7 +175,7 @@ class StreamAnswering:
         codec.send_data(self.sid, data)
         self._connection.flush()
         if codec.waiting(self.sid) and not self._choked:
-            self._choke()
+            self.choke()
 
     def end(self, trailers: tuple[Field, ...]) -> None:
         """The response's body is complete."""
@@ -223,7 +223,10 @@ class StreamAnswering:
 
     # Backpressure of the peer.
 
-    def _choke(self) -> None:
+    def choke(self) -> None:
+        """The peer's windows hold the answer up."""
+        if self._exchange is None:
+            return
         self._choked = True
         if self._patience is None:
             self._patience = Patience(self.patient(), self.listener, self.listener.wheel)
@@ -232,7 +235,10 @@ class StreamAnswering:
             self._answer.body.pause()
 
     def relieved(self) -> None:
-        """The windows let everything through."""
+        """The windows let everything through that waited."""
+        if self._codec.waiting(self.sid):
+            # More was written meanwhile, in the same read.
+            return
         if self._choked and self._patience is not None:
             self._patience.relieved()
         self._choked = False
@@ -275,7 +281,7 @@ class StreamAnswering:
         if self._codec.waiting(self.sid):
             self._ending = True
             if not self._choked:
-                self._choke()
+                self.choke()
         else:
             self._finish()
 
@@ -285,10 +291,9 @@ class StreamAnswering:
         if exchange is None or response is None:
             return
         exchange.end(Outcome(response.status, True, exchange.request_size, self._sent, exchange.failure))
-        if upload is not None or self._verdict:
-            # The rest is not wanted; the answer is complete, and stays valid (RFC 9113 8.1).
-            self._codec.reset(self.sid, self._verdict)
-            self._connection.flush()
+        # If the upload goes on, the rest is not wanted; the answer is complete, and stays valid (RFC 9113 8.1).
+        self._codec.reset(self.sid, self._verdict)
+        self._connection.flush()
         if upload is not None:
             upload.cancel()
         self._gone()

@@ -69,12 +69,13 @@ class Http2Downstream(Placed, Protocol):
         self._probe = listener.wheel.deadline(self._silent)
         self._pinged = False
         self._streams: dict[int, Http2Stream] = {}
-        self._held: list[Http2Stream] = []
+        self._held: dict[int, Http2Stream] = {}
         self._served = 0
         self._batch = False
         self.draining = False
-        """No further requests are wanted, but those on their way are served."""
-        self._final = self._deaf = False
+        """The gateway drains: who took a stream over is asked to end."""
+        # No further requests are wanted, but those on their way are served; none but those that came; nothing is read.
+        self._retiring = self._final = self._deaf = False
         self._linger_left = _DISCARD
 
     # The connection's life.
@@ -91,8 +92,10 @@ class Http2Downstream(Placed, Protocol):
         self._patience.over()
         self._probe.drop()
         self._deaf = self._batch = True
+        self._held.clear()
         try:
-            self._tear_all(GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY))
+            for stream in list(self._streams.values()):
+                stream.lost()
         finally:
             self.listener.closed(self)
 
@@ -103,6 +106,13 @@ class Http2Downstream(Placed, Protocol):
         self.draining = True
         for stream in list(self._streams.values()):
             stream.drain()
+        self._retire()
+
+    def _retire(self) -> None:
+        """Begin to end: what is in flight or on its way is served."""
+        if self._retiring:
+            return
+        self._retiring = True
         # In this order, because some clients read nothing behind a GOAWAY.
         self.codec.ping()
         self.codec.go_away(ErrorCode.NO_ERROR, _ANY_STREAM)
@@ -111,15 +121,17 @@ class Http2Downstream(Placed, Protocol):
 
     def _last_call(self) -> None:
         """Whatever was on its way has arrived: no further stream is served."""
-        if self.draining and not self._final:
+        if self._retiring and not self._final:
             self._final = True
-            self._probe.clear()
+            self._probe.set(PING_AFTER_S)
             self.codec.go_away(ErrorCode.NO_ERROR)
-            if self._streams:
-                self.flush()
-                self._probe.set(PING_AFTER_S)
-            else:
-                self._close()
+            self._part()
+            self.flush()
+
+    def _part(self) -> None:
+        """Close when all is served that was asked; more may come in the rest of a read."""
+        if self._final and not (self._streams or self._batch or self._deaf):
+            self._close()
 
     def abort_now(self) -> None:
         """End the connection, whatever it carries."""
@@ -134,7 +146,8 @@ class Http2Downstream(Placed, Protocol):
         if self._deaf:
             self._linger_left -= len(data)
             if self._linger_left < 0:
-                self.transport.pauseProducing()
+                # It has had its chance to read why; not to read on would mean not to notice when it goes.
+                self._abort()
             return
         now_s = self.now_s = self._wheel.now_s
         self._patience.last_read_s = now_s
@@ -147,12 +160,16 @@ class Http2Downstream(Placed, Protocol):
             self._handle(events)
         finally:
             self._batch = False
-        self.flush()
+        if not self._deaf:
+            self._part()
+            self.flush()
 
     def _handle(self, events: list[tuple[int, StreamEvent]]) -> None:
         streams = self._streams
         started: list[Http2Stream] = []
         for sid, event in events:
+            if self._deaf:
+                return
             kind = event.__class__
             stream = streams.get(sid)
             if kind is RequestHead:
@@ -166,30 +183,28 @@ class Http2Downstream(Placed, Protocol):
             elif kind is Relieved:
                 stream.relieved()
             elif kind is Reset:
-                gone = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
-                stream.tear(gone, None)
+                stream.lost()
             elif kind is Violation:
                 stream.spoilt(event, _verdict(event))  # type: ignore[arg-type]
-        if self.congested and started:
-            self._held += started
-            return
         for stream in started:
-            stream.run()
+            if not self.congested:
+                stream.run()
+            elif stream.sid in streams:
+                self._held[stream.sid] = stream
 
     def _without_stream(self, sid: int, event: StreamEvent) -> list[Http2Stream]:
         """An event of the connection, or of a stream whose request could not be read; returns the exchange it becomes."""
         kind = event.__class__
         if kind is Violation and sid:
-            return [self._refuse(sid, event)]  # type: ignore[arg-type]
+            # Not of one that ended in the middle of this read.
+            return [self._refuse(sid, event)] if self.codec.is_open(sid) else []  # type: ignore[arg-type]
         if kind is Violation:
             self._break(event)  # type: ignore[arg-type]
         elif kind is Pong:
             self._last_call()
         elif kind is GoAway:
-            self.draining = self._final = True
-            if not self._streams:
-                self._close()
-        elif not self._served and not self._streams and not self.draining:
+            self._retiring = self._final = True
+        elif not self._served and not self._streams and not self._retiring:
             # Its settings came: it is one of us.
             self._patience.idle()
         return []
@@ -198,13 +213,13 @@ class Http2Downstream(Placed, Protocol):
         listener = self.listener
         if not self._streams:
             self._patience.busy()
-            if not self.draining:
+            if not self._retiring:
                 self._pinged = False
                 self._probe.set(PING_AFTER_S)
         stream = self._streams[sid] = Http2Stream(self, sid, head)
         self._served += 1
         if self._served >= listener.http2.requests:
-            self.drain()
+            self._retire()
         if self.tls is not None and listener.misdirected(self.transport, head.host):
             stream.refuse(GatewayError(421, "misdirected_request", side=Side.DOWNSTREAM, phase=Phase.ROUTE))
         return stream
@@ -225,6 +240,7 @@ class Http2Downstream(Placed, Protocol):
             peer=self.peer, reason=violation.reason, detail=violation.detail,
         )  # fmt: skip
         self.listener.broke(violation.reason)
+        self._deaf = True
         self._tear_all(fault_of(violation, Phase.BODY))
         self._batch = False
         self.flush()
@@ -242,11 +258,12 @@ class Http2Downstream(Placed, Protocol):
     def forget(self, sid: int) -> None:
         """From a stream: it is over."""
         self._streams.pop(sid, None)
+        self._held.pop(sid, None)
         if self._streams or self._deaf:
             return
         if self._final:
-            self._close()
-        elif not self.draining:
+            self._part()
+        elif not self._retiring:
             self._probe.clear()
             self._patience.idle()
 
@@ -259,7 +276,7 @@ class Http2Downstream(Placed, Protocol):
 
     def _silent(self) -> None:
         """Streams are open, and the peer may have gone without a word."""
-        if self.draining and not self._final:
+        if self._retiring and not self._final:
             self._last_call()
             return
         quiet_s = self._wheel.now_s - self.now_s
@@ -307,9 +324,9 @@ class Http2Downstream(Placed, Protocol):
         """Twisted: the peer took what waited."""
         self.congested = False
         self._patience.relieved()
-        held, self._held = self._held, []
-        for stream in held:
-            stream.run()
+        held = self._held
+        while held and not self.congested:
+            held.pop(next(iter(held))).run()
         for stream in list(self._streams.values()):
             stream.go_on()
 
@@ -343,7 +360,7 @@ class Http2Downstream(Placed, Protocol):
         self.transport.abortConnection()
 
     def __repr__(self) -> str:
-        state = "closing" if self._deaf else "draining" if self.draining else "open"
+        state = "closing" if self._deaf else "draining" if self._retiring else "open"
         return f"<Http2Downstream {self.peer}:{self.peer_port} {state}, {len(self._streams)} streams, {self._served} served>"
 
 

@@ -35,13 +35,15 @@ class Http2Stream(StreamAnswering):
         connection: that carries it. sid: its number. head: what was asked.
     """
 
-    __slots__ = ("_credit", "_discard", "_hold")
+    __slots__ = ("_credit", "_discard", "_hold", "_paused")
 
     def __init__(self, connection: Http2Downstream, sid: int, head: RequestHead) -> None:
         super().__init__(connection, sid)
-        # Bytes that came and were not credited, whether credit is held back, and how much more may be thrown away.
+        # Bytes that came and were not credited, whether credit is held back, whether the reader asked for that, and how much
+        # more may be thrown away.
         self._credit = 0
         self._hold = True
+        self._paused = False
         self._discard = _ANY
         body = EMPTY
         listener = connection.listener
@@ -77,14 +79,11 @@ class Http2Stream(StreamAnswering):
     def received(self, data: bytes) -> None:
         """Body data came."""
         upload = self._upload
-        size = len(data)
-        if upload is None:
-            self._codec.consumed(self.sid, size)
-            return
         if self._patience is not None:
             self._patience.last_read_s = self._connection.now_s
-        self._credit += size
-        upload.write(data)
+        self._credit += len(data)
+        if upload is not None:
+            upload.write(data)
         if not self._hold:
             self._settle()
 
@@ -113,6 +112,7 @@ class Http2Stream(StreamAnswering):
         self._verdict = verdict
         if exchange is None or upload is None:
             return
+        self.cancel()
         if self._patience is not None:
             self._patience.busy()
         answered, wanted = self._answer is not None, upload.error is None
@@ -122,7 +122,8 @@ class Http2Stream(StreamAnswering):
 
     def late(self, violation: Violation) -> None:
         """From patience: the peer took too long for its body."""
-        self.spoilt(violation, ErrorCode.CANCEL)
+        # An answer that follows is a valid one.
+        self.spoilt(violation, ErrorCode.NO_ERROR if self._answer is None else ErrorCode.CANCEL)
         self._connection.flush()
 
     def start(self) -> None:
@@ -133,16 +134,18 @@ class Http2Stream(StreamAnswering):
         if exchange is not None and exchange.head.expect_continue and self._answer is None and upload is not None:
             if not upload.size:
                 self._codec.send_informational(self.sid, 100, ())
-        self._flow()
+        if not self._paused:
+            self._flow()
 
     def pause(self) -> None:
         """The body's reader is slow."""
-        self._hold = True
+        self._hold = self._paused = True
         if self._patience is not None:
             self._patience.paused()
 
     def resume(self) -> None:
         """The body's reader goes on."""
+        self._paused = False
         if self._patience is not None:
             self._patience.resumed()
         if self._upload is None or self._upload.started:
@@ -180,13 +183,20 @@ class Http2Stream(StreamAnswering):
         if self._taken is not None and answer is not None and answer.takeover is not None:
             answer.takeover.drain()
 
-    def left(self, code: ErrorCode | None) -> None:
+    def left(self, code: ErrorCode) -> None:
         """From the protocol that took the stream over: it is done. code: of the reset, if it has to be one."""
-        gone = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
-        self.tear(gone, code, complete=True)
+        self.tear(_gone(), code, complete=True)
+
+    def lost(self) -> None:
+        """From the connection: the peer reset the stream, or is gone. One that was taken over ends in no other way."""
+        self.tear(_gone(), None, complete=self._taken is not None)
 
     def __repr__(self) -> str:
         return f"<Http2Stream {self.sid} {self._exchange!r}>"
+
+
+def _gone() -> GatewayError:
+    return GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
 
 
 def fault_of(violation: Violation, phase: Phase) -> GatewayError:

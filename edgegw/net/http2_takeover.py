@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from edgegw.net.http2_downstream import Http2Downstream
     from edgegw.net.http2_stream import Http2Stream
 
+LAST_WORD_S = 2.0
+"""How long a protocol may go on writing when its peer has ended the stream."""
+
 
 @implementer(ITransport, IPushProducer)
 class StreamTransport:
@@ -36,8 +39,11 @@ class StreamTransport:
         self._codec = codec
         self._protocol: Any = None
         self._producer: Any = None
-        self._paused = False
+        self._paused = connection.congested
         self._ended = False
+        self._last_word = connection.listener.wheel.deadline(self._end)
+        # How it ended, while there is nobody to tell yet.
+        self._reason: Exception | None = None
         self.disconnecting = False
         self.disconnected = False
         self.sent = 0
@@ -45,6 +51,8 @@ class StreamTransport:
     def open(self, takeover: Takeover, upload: Body) -> None:
         """Let the protocol begin, with what the peer has sent already."""
         self._protocol = takeover.connect(self, b"")
+        if self._reason is not None:
+            self._tell(self._reason)
         upload.attach(_Incoming(self, self._protocol))
 
     # What the protocol calls.
@@ -121,10 +129,12 @@ class StreamTransport:
                 self._producer.pauseProducing()
 
     def relieved(self) -> None:
-        """Everything has gone out."""
+        """What waited for a window has gone out, or the connection takes something again."""
+        if self._codec.waiting(self._stream.sid):
+            return
         if self._ended:
-            self._leave(None, ConnectionDone())
-        elif self._paused:
+            self._leave(ErrorCode.NO_ERROR, ConnectionDone())
+        elif self._paused and not self._connection.congested:
             self._paused = False
             if self._producer is not None:
                 self._producer.resumeProducing()
@@ -133,7 +143,7 @@ class StreamTransport:
         """The stream is gone."""
         if not self.disconnected:
             self.disconnected = True
-            self._protocol.connectionLost(Failure(ConnectionLost(error.reason)))
+            self._tell(ConnectionLost(error.reason))
 
     def half_closed(self) -> None:
         """The peer sends nothing more."""
@@ -141,11 +151,12 @@ class StreamTransport:
         if half_closeable is not None and not self.disconnected:
             half_closeable.readConnectionLost()
         else:
-            self._leave(ErrorCode.NO_ERROR, ConnectionDone())
+            # It may have something to say still, such as the answer to a closing handshake that ended the stream.
+            self._last_word.set(LAST_WORD_S)
 
     def broken_off(self, error: GatewayError) -> None:
         """What the peer sends broke off."""
-        self._leave(ErrorCode.CANCEL, ConnectionLost(error.reason))
+        self._stream.tear(error, ErrorCode.CANCEL)
 
     # The inside.
 
@@ -155,16 +166,25 @@ class StreamTransport:
         self._ended = True
         self._codec.send_end(self._stream.sid)
         self._connection.flush()
-        if not self._codec.waiting(self._stream.sid):
+        if self._codec.waiting(self._stream.sid):
+            self._stream.choke()
+        else:
             self._leave(ErrorCode.NO_ERROR, ConnectionDone())
 
-    def _leave(self, code: ErrorCode | None, reason: Exception) -> None:
+    def _leave(self, code: ErrorCode, reason: Exception) -> None:
         if self.disconnected:
             return
         self.disconnected = True
         self._stream.left(code)
         self._connection.flush()
-        self._protocol.connectionLost(Failure(reason))
+        self._tell(reason)
+
+    def _tell(self, reason: Exception) -> None:
+        self._last_word.drop()
+        if self._protocol is None:
+            self._reason = reason
+        else:
+            self._protocol.connectionLost(Failure(reason))
 
     def __repr__(self) -> str:
         return f"<StreamTransport {self._stream.sid} {'gone' if self.disconnected else 'open'} sent={self.sent}>"

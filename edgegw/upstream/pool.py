@@ -123,9 +123,11 @@ class Pool:
                 next(iter(self._idle)).retire()
             elif self._roomy:
                 return succeed(self._roomy.popitem()[0])
-        if self.open < self._settings.max and not len(self._queue) < min(self._coming, self._settings.queue):
+        coming = self._coming
+        if self.open < self._settings.max and len(self._queue) >= coming:
             return self._open_one(connect)
-        if len(self._queue) >= self._settings.queue:
+        # Those for whom there will be room in a moment do not count as waiting for one that is taken.
+        if len(self._queue) >= self._settings.queue + coming:
             return fail(_refused("pool_queue_full", f"{len(self._queue)} requests wait already"))
         waiter = _Waiter(self, self._wheel, self._settings.queue_timeout, connect)
         self._queue[waiter] = None

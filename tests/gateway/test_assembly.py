@@ -31,6 +31,7 @@ from edgegw.targets.websocket import Upgrading
 from tests.certs import Authority
 from tests.gateway.test_golden import resources
 from tests.middleware.transcode.apis import DESCRIPTORS
+from tests.net.tlspair import AnyClient, Pair
 
 UP = 'upstreams: {u: {endpoints: ["http://h"]}}\n'
 
@@ -78,6 +79,18 @@ class EdgeStageTests(AssemblyCase):
         self.assertLess({"PROPFIND", "GET"}, limits.methods)
         self.assertEqual(limits.trailers_allowed, {b"x-checksum"})
 
+    def test_protocols_are_what_alpn_offers(self) -> None:
+        Authority().issue("localhost").write(self.folder, "a")
+        for said, offered, chosen in (
+            ("", [b"http/1.1", b"h2"], b"h2"),
+            (", protocols: [http1]", [b"h2", b"http/1.1"], b"http/1.1"),
+            (", protocols: [http2]", [b"http/1.1", b"h2"], b"h2"),
+        ):
+            terms = self.build("", listen=f"{{port: 443, tls: {{cert: a.pem, key: a.key}}{said}}}").terms["*:443"]
+            assert terms.tls is not None
+            pair = Pair(terms.tls, AnyClient(alpn=offered))
+            self.assertEqual(pair.client.transport.negotiatedProtocol, chosen, said)  # type: ignore[attr-defined]
+
     def test_https_port(self) -> None:
         """The redirect leads to the first listener with TLS."""
         Authority().issue("localhost").write(self.folder, "a")
@@ -106,6 +119,21 @@ class RouteStageTests(AssemblyCase):
         self.assertEqual(self.pipeline("to: u", more), ["RequestCaps", "TotalTimeout", "Grpc", "HeaderRules", "Proxy"])
         total = self.pipeline("timeout: {total: none}, to: u", more)
         self.assertEqual(total, ["RequestCaps", "Grpc", "HeaderRules", "Proxy"])
+
+    def test_websockets(self) -> None:
+        """Their mode reaches the target, and whoever may not come is refused before anything else is done for him."""
+        for mode, target in (
+            ("relay", "<WebSocketTarget relay to u>"),
+            ("tunnel", "<WebSocketTarget tunnel to u>"),
+            ("off", "<function websocket_off"),
+        ):
+            snapshot = self.build(f"{UP}routes:\n  - {{match: /**, websocket: {mode}, to: u}}\n")
+            responder: Any = snapshot.routes[0].responder
+            while not isinstance(responder, Upgrading):
+                responder = responder._next
+            self.assertIn(f"<Upgrading <Proxy to u> or {target}", repr(responder))
+        layers = self.pipeline('websocket: {origins: ["https://a.example"]}, to: u')
+        self.assertEqual(layers[2:4], ["WebSocketOrigin", "RequestCaps"])
 
     def test_own_middleware_is_innermost_and_may_move_a_step(self) -> None:
         own = "middleware: [{use: stamp, with: {text: a}}], to: u"

@@ -43,6 +43,10 @@ class MetricsTests(LiveCase):
         wires[0].send(b"GET / HTTP/1.1\r\n\r\n")
         self.assertEqual(wires[0].read().status, 400)
         self.wire(front, "tls").send(b"no handshake\r\n\r\n")
+        wires[1].close()
+        wait_until(lambda: front.metric("edgegw_connections", listener=f"127.0.0.1:{front.port()}") == 0, "room")
+        self.wire(front).send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nno frames")
+        wait_until(lambda: front.metric("edgegw_http2_errors_total") == 1, "the end of HTTP/2 was counted")
         wait_until(lambda: "edgegw_tls_handshakes_total{" in front.observe("/metrics")[1], "the handshake was counted")
         text = front.observe("/metrics")[1]
         documented = dict(

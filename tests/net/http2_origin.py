@@ -96,9 +96,9 @@ class Wire:
     @contextmanager
     def one_read(self) -> Iterator[None]:
         """What is said inside reaches the gateway in one read."""
-        self._holding = True
+        holding, self._holding = self._holding, True
         yield
-        self._holding = False
+        self._holding = holding
         self.flush()
 
     def flush(self) -> None:

@@ -127,6 +127,22 @@ class AnswerTests(SynchronousTestCase):
         body.end()
         self.assertEqual((desk.answer(stream).reset, desk.answer(stream).ended), (2, False))
 
+    def test_a_peer_that_leaves_cancels_its_source(self) -> None:
+        for leaves in ("by RST_STREAM", "altogether"):
+            source = Source()
+            body = Body(None, source)
+            desk = Http2Desk(Response(200, Headers(), body))
+            stream = desk.asks()
+            body.write(b"data: 1\n\n")
+            self.assertEqual(desk.answer(stream).body, b"data: 1\n\n")
+            if leaves == "altogether":
+                desk.leaves()
+            else:
+                desk.peer.reset_stream(stream, 8)
+                desk.pump()
+            self.assertEqual(source.told, ["start", "cancel"], leaves)
+            self.assertFalse(desk.outcomes[0].complete)
+
     def test_an_error_from_outside_is_answered(self) -> None:
         desk = Http2Desk()
         stream = desk.asks()

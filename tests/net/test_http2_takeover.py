@@ -8,6 +8,7 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.model import Response
+from edgegw.net.http2_takeover import LAST_WORD_S
 from edgegw.testing.http2 import Http2Desk
 from edgegw.wire.headers import Headers
 
@@ -89,6 +90,14 @@ class TakeoverTests(SynchronousTestCase):
         self.assertEqual((answer.status, answer.body), (200, b"ping"))
         self.assertEqual(sorted(answer.headers), ["date", "x-a"])
 
+    def test_not_without_being_asked(self) -> None:
+        for method, end in (("GET", True), ("POST", False)):
+            desk = Http2Desk(Response(101, Headers.of(FIELDS), takeover=self.taker))
+            answer = desk.answer(desk.asks("/", method, end=end))
+            self.assertEqual(answer.status, 500, method)
+            self.assertIn(b"takeover_not_asked_for", answer.body)
+            self.assertIsNone(self.echo.transport)
+
     def test_ends_from_our_side(self) -> None:
         desk, sid = self.desk()
         self.echo.transport.write(b"bye")
@@ -103,7 +112,11 @@ class TakeoverTests(SynchronousTestCase):
         desk, sid = self.desk()
         desk.sends(sid, b"x", end=True)
         self.assertEqual(self.echo.got, b"x")
+        # What it has still to say reaches the peer; then it has had its time.
+        self.assertEqual((desk.answer(sid).body, desk.answer(sid).ended, self.echo.lost), (b"x", False, None))
+        desk.waits(LAST_WORD_S + 0.2)
         self.assertIsNotNone(self.echo.lost)
+        self.assertEqual((desk.answer(sid).ended, desk.answer(sid).reset), (True, None))
         outcome = desk.outcomes[0]
         self.assertEqual((outcome.complete, outcome.bytes_in, outcome.bytes_out), (True, 1, 2))
 

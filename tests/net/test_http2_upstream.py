@@ -80,7 +80,6 @@ class ManyTests(Case):
         answered = [self.ask(), self.ask()]
         with self.wire.one_read():
             self.wire.answer(1, b"one")
-            self.wire._holding = True
             self.wire.answer(3, b"two")
         self.assertEqual([self.successResultOf(each).body.take_ready() for each in answered], [b"one", b"two"])
 

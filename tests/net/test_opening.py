@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Factory
+from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.model import Response
@@ -12,8 +14,11 @@ from edgegw.net.downstream import Http1Downstream
 from edgegw.net.http2_downstream import Http2Downstream
 from edgegw.net.opening import Opening
 from edgegw.net.settings import Caps
+from edgegw.net.tls import ServerTls
+from edgegw.net.tls_transport import TlsFactory
 from edgegw.testing.downstream import Desk, request
 from edgegw.testing.memory import MemoryTransport
+from tests.net.tlspair import AnyClient, Peer, store
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -83,6 +88,30 @@ class ChoiceTests(SynchronousTestCase):
         desk.says(PREFACE)
         self.assertTrue(desk.heard().startswith(b"HTTP/1.1 400"))
         self.assertEqual(desk.exchanges[0].failure.reason, "http2_preface")  # type: ignore[union-attr]
+
+
+class AlpnTests(SynchronousTestCase):
+    def spoken(self, *offered: bytes, protocols: tuple[str, ...] = BOTH) -> type:
+        """What stands on TLS behind a handshake in which the client offered this."""
+        names = {"http1": b"http/1.1", "http2": b"h2"}
+        tls = ServerTls(store(alpn=[names[each] for each in protocols]))
+        desk = Desk(tls=tls, protocols=protocols)
+        server: Any = desk.listener.buildProtocol(IPv4Address("TCP", "192.0.2.1", 50000))
+        shaking = TlsFactory(AnyClient(alpn=list(offered)), True, Factory.forProtocol(Peer), desk.clock)
+        client = shaking.buildProtocol(None)
+        server_io = iosim.FakeTransport(server, isServer=True)
+        iosim.connect(server, server_io, client, iosim.FakeTransport(client, isServer=False), greet=False).flush()
+        return type(server.wrappedProtocol)
+
+    def test_decides(self) -> None:
+        self.assertIs(self.spoken(b"h2"), Http2Downstream)
+        self.assertIs(self.spoken(b"http/1.1"), Http1Downstream)
+        self.assertIs(self.spoken(b"h2", b"http/1.1", protocols=("http1",)), Http1Downstream)
+        self.assertIs(self.spoken(b"h2", b"http/1.1", protocols=("http2",)), Http2Downstream)
+
+    def test_without_it_http1_is_spoken_if_it_is_at_all(self) -> None:
+        self.assertIs(self.spoken(), Http1Downstream)
+        self.assertIs(self.spoken(protocols=("http2",)), Http2Downstream)
 
 
 class PatienceTests(SynchronousTestCase):

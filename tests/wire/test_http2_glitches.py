@@ -7,9 +7,11 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.wire import http2_frames as f
+from edgegw.wire.events import Violation
+from edgegw.wire.http2 import ClientCodec
 from edgegw.wire.http2_frames import ConnectionFault
 from edgegw.wire.http2_glitches import Glitches
-from edgegw.wire.http2_limits import ErrorCode, Http2Limits
+from edgegw.wire.http2_limits import CLIENT_LIMITS, ErrorCode, Http2Limits
 
 
 class GlitchTests(SynchronousTestCase):
@@ -75,3 +77,15 @@ class GlitchTests(SynchronousTestCase):
             self.glitches.ping(frames)
         self.assertEqual(self.glitches.total, 0)
         self.assertEqual(self.spend(lambda: self.glitches.ping(4999))[0], 60)
+
+    def test_an_upstream_has_a_budget_too(self) -> None:
+        """A larger one: it was chosen by the operator."""
+        codec = ClientCodec()
+        codec.receive(f.settings_frame([]) + f.ping_frame(b"12345678") * 10_000, 0.0)
+        self.assertFalse(codec.closing)
+        codec.take()
+        ((stream, violation),) = codec.receive(f.ping_frame(b"12345678"), 0.0)
+        assert isinstance(violation, Violation)
+        self.assertEqual((stream, violation.status, violation.reason), (0, 502, "h2_ping_flood"))
+        self.assertIn(b"h2_ping_flood", codec.take())
+        self.assertLessEqual(CLIENT_LIMITS.reset_burst, 10_000)

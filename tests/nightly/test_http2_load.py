@@ -1,8 +1,5 @@
 """A million HTTP/2 requests, for `make nightly`: nothing fails and nothing grows."""
 
-import os
-import unittest
-
 from tests.live.protocols import Fronted, Nghttpd
 from tests.live.servers import installed
 from tests.live.test_http2 import check_h2load, ran
@@ -10,7 +7,6 @@ from tests.live.test_http2 import check_h2load, ran
 COUNT = 1_000_000
 
 
-@unittest.skipUnless(os.environ.get("EDGEGW_NIGHTLY"), "takes minutes: part of `make nightly`")
 class MillionTests(Fronted):
     """h2load against the gateway before nghttpd."""
 

@@ -24,7 +24,6 @@ class InteropServer(Server):
         return [sys.executable, "-m", "tests.interop.server", "--port", str(self.port()), "--use_tls", "false"]
 
 
-@unittest.skipUnless(os.environ.get("EDGEGW_NIGHTLY"), "fetches and compiles a suite: part of `make nightly`")
 class InteropTests(Fronted):
     """The suite's client before the gateway, its server behind."""
 
