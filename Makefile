@@ -38,7 +38,7 @@ test: ## every test that needs only Python, once per reactor (TESTS=tests.wire R
 live: ## tests against real servers; installs what they need (root, or have it installed)
 	@$(SETUP) test dev live
 	@$(BIN)/python -m tests.live.install
-	@mkdir -p .build; $(BIN)/python -m twisted.trial --temp-directory .build/trial-live $(LIVE)
+	@$(BIN)/python -m tests.live.run $(LIVE)
 
 nightly: ## what takes too long for every change: Autobahn whole, the gRPC interop suite, a million requests
 	@$(SETUP) test dev live

@@ -147,8 +147,10 @@ class StreamTransport:
 
     def half_closed(self) -> None:
         """The peer sends nothing more."""
+        if self.disconnected:
+            return
         half_closeable = IHalfCloseableProtocol(self._protocol, None)
-        if half_closeable is not None and not self.disconnected:
+        if half_closeable is not None:
             half_closeable.readConnectionLost()
         else:
             # It may have something to say still, such as the answer to a closing handshake that ended the stream.

@@ -1,6 +1,8 @@
 """The wheel in an environment of its own: twistd finds the command from any folder, and so does the shell."""
 
+import atexit
 import functools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -23,8 +25,9 @@ CONFIG = """
 @functools.cache
 def installed() -> Path:
     """The bin folder of a fresh environment with the wheel installed, made once; needs the package registry."""
-    folder = ROOT / ".build" / "packaging"
-    shutil.rmtree(folder, ignore_errors=True)
+    # Of this process: the modules of the live suite run side by side.
+    folder = ROOT / ".build" / f"packaging-{os.getpid()}"
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
         venv.create(folder, with_pip=True)

@@ -109,13 +109,14 @@ class ServerTests(TlsCase):
         self.assertIn(record["tls_version"], ("TLSv1.3", "TLSv1.2"))
 
     def test_openssl_sees_the_same(self) -> None:
-        """openssl s_client: chain verified, no name at all gets the first certificate, ALPN is http/1.1."""
+        """openssl s_client: chain verified, no name at all gets the first certificate, ALPN prefers h2."""
         gateway = self.front()
         self.assertIn(f"CN = {BLOG}", self.s_client(gateway, "-servername", BLOG))
         said = self.s_client(gateway, "-noservername", "-alpn", "h2,http/1.1")
         self.assertIn(f"CN = {SHOP}", said)
         self.assertIn("Verify return code: 0 (ok)", said)
-        self.assertIn("ALPN protocol: http/1.1", said)
+        self.assertIn("ALPN protocol: h2", said)
+        self.assertIn("ALPN protocol: http/1.1", self.s_client(gateway, "-noservername", "-alpn", "http/1.1"))
 
     def test_unknown_name_is_refused_quietly(self) -> None:
         """A name nobody has a certificate for: the alert `unrecognized_name`, a metric, and no traceback."""
@@ -281,7 +282,7 @@ class ClientCertificateTests(TlsCase):
         identity = self.identity(self.https(gateway, SHOP, *shown, *forged).stdout)
         self.assertEqual(identity["x-client-cert-subject"], "CN=alice")
         underscore = self.https(gateway, SHOP, *shown, "-H", "X_Client_Cert_Subject: CN=root")
-        self.assertIn(b"HTTP/1.1 400", underscore.stderr)
+        self.assertIn(b"HTTP/2 400", underscore.stderr)
         self.assertNotEqual(
             self.https(gateway, SHOP, "--cert", str(self.mallory.cert), "--key", str(self.mallory.key)).returncode, 0
         )
@@ -329,7 +330,7 @@ class UpstreamTlsTests(TlsCase):
         ):
             gateway = self.front(endpoint=self.endpoint, upstream=tls)
             done = self.https(gateway, SHOP)
-            self.assertIn(b"HTTP/1.1 502", done.stderr, f"{tls} {done.stderr!r} {done.stdout!r}")
+            self.assertIn(b"HTTP/2 502", done.stderr, f"{tls} {done.stderr!r} {done.stdout!r}")
             self.assertEqual(json.loads(done.stdout)["reason"], "upstream_tls")
             self.assertEqual(gateway.await_records(1)[0]["flag"], "upstream_tls")
             self.assertNotIn("Traceback", gateway.log())

@@ -181,6 +181,46 @@ class WindowTests(SynchronousTestCase):
         self.assertTrue(desk.answer(stream).ended)
         self.assertEqual(desk.outcomes[0].bytes_out, 1500)
 
+    def test_more_that_came_in_the_read_that_opened_the_window(self) -> None:
+        body = Body(None, Source())
+
+        class Echo:
+            def write(self, data: bytes) -> None:
+                body.write(data)
+
+            def end(self, _: object) -> None:
+                body.end()
+
+            def abort(self, _: object) -> None: ...
+
+        def echo(exchange: Exchange) -> Response:
+            exchange.request.body.attach(Echo())
+            return Response(200, Headers(), body)
+
+        desk = Http2Desk(echo, credit=False, window=1000)
+        stream = desk.asks("/", "POST", end=False)
+        desk.sends(stream, b"x" * 1500)
+        # The window opens for what waits, and in the same read comes what has to wait next.
+        desk.peer.send_data(stream, b"y" * 300, end_stream=True)
+        desk.peer.increment_flow_control_window(500, stream)
+        desk.pump()
+        self.assertEqual((len(desk.answer(stream).body), desk.outcomes), (1500, []))
+        desk.peer.increment_flow_control_window(300, stream)
+        answer = desk.answer(stream)
+        self.assertEqual((len(answer.body), answer.ended, answer.reset), (1800, True, None))
+        self.assertTrue(desk.outcomes[0].complete)
+
+    def test_no_window_at_all_and_an_abort(self) -> None:
+        desk = Http2Desk(Response.of(200, b"x" * 100), credit=False, window=0)
+        desk.asks()
+        desk.connection.drain()
+        desk.pump()
+        self.assertEqual(desk.ended, [])
+        desk.connection.abort_now()
+        self.assertEqual(desk.ended, ["abort"])
+        self.assertEqual([outcome.complete for outcome in desk.outcomes], [False])
+        self.assertEqual(len(desk.wheel), 0)
+
     def test_a_stream_that_stands_still_is_given_up(self) -> None:
         desk = Http2Desk(Response.of(200, b"x" * 1500), Response.of(200, b"on"), credit=False, window=1000)
         stream = desk.asks()

@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.body import Body
-from edgegw.exchange.model import Response
+from edgegw.exchange.model import Exchange, Response
 from edgegw.net.http2_downstream import LAST_CALL_S, PING_AFTER_S, PING_WAIT_S
 from edgegw.net.settings import Caps
 from edgegw.testing.http2 import Http2Desk
@@ -14,6 +14,20 @@ from edgegw.wire.headers import Headers
 from edgegw.wire.http2_limits import Http2Limits
 
 ANY_STREAM = 2**31 - 1
+
+class Hasty:
+    """Reads an upload, and has the exchange answered by its first bytes."""
+
+    def __init__(self, desk: Http2Desk) -> None:
+        self.desk = desk
+
+    def write(self, data: bytes) -> None:
+        self.desk.script.reply(Response.of(413, b"no"))
+
+    def end(self, _: object) -> None: ...
+    def abort(self, _: object) -> None: ...
+
+
 PING = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00" + b"12345678"
 
 
@@ -68,6 +82,57 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(desk.ended[-1], "lose")
 
 
+class OneReadTests(SynchronousTestCase):
+    """What one read brings belongs together."""
+
+    def test_a_stream_that_ended_is_not_begun_again_by_its_fault(self) -> None:
+        def hasty(exchange: Exchange) -> object:
+            exchange.request.body.attach(Hasty(desk))
+            return desk.script._later()
+
+        desk = Http2Desk(hasty)
+        stream = desk.asks("/", "POST", ("content-length", "5"), end=False)
+        # Its first bytes are answered, and reset; then the stream ends too early.
+        raw = stream.to_bytes(4, "big")
+        desk.frame(b"\0\0\2\0\0" + raw + b"ab" + b"\0\0\1\0\1" + raw + b"c")
+        self.assertEqual(len(desk.exchanges), 1)
+        self.assertEqual([outcome.complete for outcome in desk.outcomes], [True])
+
+    def test_a_request_behind_the_answer_to_our_ping_is_served(self) -> None:
+        desk = Http2Desk(Response.of(200, b"yes"))
+        desk.connection.drain()
+        ping = desk.transport.writes[-1][:17]
+        sid = desk.peer.get_next_available_stream_id()
+        head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
+        desk.peer.send_headers(sid, head, end_stream=True)
+        desk.transport.deliver(ping[:4] + b"\1" + ping[5:] + desk.peer.data_to_send())
+        self.assertEqual(desk.answer(sid).body, b"yes")
+        self.assertEqual(desk.goaways()[-1], (sid, 0))
+        self.assertEqual(desk.ended, ["lose"])
+
+    def test_a_request_behind_a_goaway_of_the_peer_is_served(self) -> None:
+        desk = Http2Desk(Response.of(200, b"yes"))
+        sid = desk.peer.get_next_available_stream_id()
+        head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
+        desk.peer.send_headers(sid, head, end_stream=True)
+        # A GOAWAY ends what its receiver may begin, not what its sender does.
+        desk.transport.deliver(b"\0\0\x08\7\0\0\0\0\0" + bytes(8) + desk.peer.data_to_send())
+        self.assertEqual(desk.answer(sid).body, b"yes")
+        self.assertEqual(desk.ended, ["lose"])
+
+    def test_garbage_while_draining_can_be_read_about(self) -> None:
+        desk = Http2Desk()
+        desk.asks()
+        desk.connection.drain()
+        desk.pump()
+        desk.transport.deliver(b"\x00\x00\x00\x04\x00\x00\x00\x00\x01")
+        self.assertEqual(desk.goaways()[-1][1], 1)
+        self.assertEqual(desk.ended, ["half_close"])
+        desk.waits(3)
+        self.assertEqual(desk.ended, ["half_close", "lose"])
+        self.assertEqual(len(desk.wheel), 0)
+
+
 class DrainTests(SynchronousTestCase):
     """Two GOAWAYs."""
 
@@ -107,6 +172,26 @@ class DrainTests(SynchronousTestCase):
         self.assertEqual(desk.goaways()[0], (ANY_STREAM, 0))
         self.assertEqual(desk.ended, ["lose"])
 
+    def test_a_peer_that_goes_keeps_its_streams(self) -> None:
+        desk = Http2Desk()
+        stream = desk.asks()
+        desk.frame(b"\0\0\x08\7\0\0\0\0\0" + bytes(8))
+        self.assertEqual(desk.ended, [])
+        desk.replies(Response.of(200, b"last"))
+        self.assertEqual(desk.answer(stream).body, b"last")
+        self.assertEqual(desk.ended, ["lose"])
+
+    def test_while_requests_are_held(self) -> None:
+        desk = Http2Desk(Response.of(200, b"1"), Response.of(200, b"2"))
+        desk.transport.congest()
+        first, second = desk.asks(), desk.asks()
+        desk.connection.drain()
+        desk.pump()
+        self.assertEqual(desk.exchanges, [])
+        desk.transport.relieve()
+        self.assertEqual([desk.answer(first).body, desk.answer(second).body], [b"1", b"2"])
+        self.assertEqual(desk.ended, ["lose"])
+
 
 class SilenceTests(SynchronousTestCase):
     """A peer that may have gone."""
@@ -142,6 +227,29 @@ class CongestionTests(SynchronousTestCase):
         self.assertEqual(len(desk.exchanges), 1)
         desk.transport.relieve()
         self.assertEqual(desk.answer(second).body, b"later")
+
+    def test_requests_wait_again_when_the_first_of_them_fills_the_socket(self) -> None:
+        def congesting(exchange: Exchange) -> Response:
+            desk.transport.congest()
+            return Response.of(200, b"1")
+
+        desk = Http2Desk(congesting, Response.of(200, b"2"))
+        desk.transport.congest()
+        first, second = desk.asks(), desk.asks()
+        desk.transport.relieve()
+        self.assertEqual((desk.answer(first).body, desk.answer(second).status), (b"1", 0))
+        desk.transport.relieve()
+        self.assertEqual(desk.answer(second).body, b"2")
+
+    def test_requests_that_were_reset_do_not_wait(self) -> None:
+        desk = Http2Desk()
+        desk.transport.congest()
+        for _ in range(100):
+            desk.peer.reset_stream(desk.asks(), 8)
+            desk.pump()
+        self.assertEqual(len(desk.connection._held), 0)
+        desk.transport.relieve()
+        self.assertEqual(desk.exchanges, [])
 
     def test_a_peer_that_takes_nothing_for_long_is_cut(self) -> None:
         desk = Http2Desk(Response(200, Headers(), Body(None)))

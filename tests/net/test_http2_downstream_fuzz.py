@@ -192,8 +192,9 @@ class Play:
             exchange.connection.fail(exchange, GatewayError(504, "total_timeout"))
 
     def takes(self, which: int, how: int) -> None:
-        if taken := _one(self.taken, which):
-            transport: Any = taken.transport
+        taken = _one(self.taken, which)
+        if taken and taken.transport is not None:
+            transport = taken.transport
             acts = (transport.pauseProducing, transport.resumeProducing, taken.leave, transport.abortConnection)
             acts[how % 4]() if how % 5 else transport.write(b"t" * (how % LARGEST))
 

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError
 from edgegw.exchange.model import Exchange, Response
+from edgegw.net.http2_stream import DISCARD
 from edgegw.net.settings import Caps
 from edgegw.testing.http2 import Http2Desk
 
@@ -72,6 +73,31 @@ class UploadTests(SynchronousTestCase):
         desk.pump()
         self.assertEqual(desk.peer.local_flow_control_window(stream), window)
 
+    def test_no_credit_for_a_reader_that_paused_before_it_began(self) -> None:
+        desk = Http2Desk()
+        stream = desk.asks("/", "POST", end=False)
+        body = desk.exchanges[0].request.body
+        body.pause()
+        body.attach(Sink())
+        window = desk.peer.local_flow_control_window(stream)
+        for _ in range(4):
+            desk.sends(stream, b"x" * 10000)
+        self.assertEqual(desk.peer.local_flow_control_window(stream), window - 40000)
+        body.resume()
+        desk.pump()
+        self.assertGreater(desk.peer.local_flow_control_window(stream), window - 33000)
+
+    def test_what_nobody_wants_gets_little_credit_after_a_timeout(self) -> None:
+        desk, stream, _ = self.upload(caps=Caps(body_rate=0), credit=False, window=0)
+        desk.sends(stream, b"x" * 5000)
+        desk.waits(Caps().body_gap + 1)
+        self.assertEqual(desk.answer(stream).status, 408)
+        sent = 0
+        while (room := min(desk.peer.local_flow_control_window(stream), 16384)) > 0 and sent < 2 * DISCARD:
+            desk.sends(stream, b"x" * room)
+            sent += room
+        self.assertLess(sent, DISCARD + 65536)
+
     def test_continue_is_said_when_somebody_reads(self) -> None:
         desk = Http2Desk()
         stream = desk.asks("/", "POST", ("expect", "100-continue"), end=False)
@@ -101,6 +127,9 @@ class UploadTests(SynchronousTestCase):
         desk.waits(Caps().body_gap + 1)
         self.assertEqual(desk.answer(stream).status, 408)
         self.assertEqual(sink.error.reason, "body_timeout")  # type: ignore[union-attr]
+        # The answer is valid: clients throw away what stands before any other code.
+        self.assertEqual((desk.answer(stream).ended, desk.answer(stream).reset), (True, 0))
+        self.assertEqual(desk.connection.codec.streams, 0)
 
     def test_a_slow_reader_of_ours_is_nobody_s_fault(self) -> None:
         desk, stream, _ = self.upload()

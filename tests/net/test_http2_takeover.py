@@ -11,6 +11,7 @@ from edgegw.exchange.model import Response
 from edgegw.net.http2_takeover import LAST_WORD_S
 from edgegw.testing.http2 import Http2Desk
 from edgegw.wire.headers import Headers
+from edgegw.wire.http2_limits import Http2Limits
 
 
 class Echo(Protocol):
@@ -34,11 +35,14 @@ class Taker:
     def __init__(self) -> None:
         self.echo = Echo()
         self.drained = False
+        self.at_once = ""
 
     def connect(self, transport: Any, received: bytes) -> Protocol:
         self.echo.makeConnection(transport)
         if received:
             self.echo.dataReceived(received)
+        if self.at_once:
+            getattr(self.echo.transport, self.at_once)()
         return self.echo
 
     @property
@@ -73,7 +77,8 @@ class TakeoverTests(SynchronousTestCase):
 
     def desk(self, **more: Any) -> tuple[Http2Desk, int]:
         response = Response(101, Headers.of(FIELDS), takeover=self.taker)
-        desk = Http2Desk(response, Response.of(200, b"on"), **more)
+        steps = () if more.pop("later", False) else (response, Response.of(200, b"on"))
+        desk = Http2Desk(*steps, **more)
         sid = desk.peer.get_next_available_stream_id()
         head = [
             (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "a"), (":path", "/w"),
@@ -120,12 +125,59 @@ class TakeoverTests(SynchronousTestCase):
         outcome = desk.outcomes[0]
         self.assertEqual((outcome.complete, outcome.bytes_in, outcome.bytes_out), (True, 1, 2))
 
+    def test_the_peer_s_end_waits_for_what_was_written(self) -> None:
+        desk, sid = self.desk(credit=False, window=1000)
+        desk.sends(sid, b"x" * 1500, end=True)
+        desk.waits(LAST_WORD_S + 0.2)
+        self.assertIsNone(self.echo.lost)
+        desk.peer.increment_flow_control_window(500, sid)
+        answer = desk.answer(sid)
+        self.assertEqual((len(answer.body), answer.ended, answer.reset), (1500, True, None))
+        self.assertIsNotNone(self.echo.lost)
+        self.assertEqual(desk.connection.codec.streams, 0)
+
+    def test_our_end_that_waited_ends_the_peer_s_side_too(self) -> None:
+        desk, sid = self.desk(credit=False, window=1000)
+        self.echo.transport.write(b"x" * 1500)
+        self.echo.transport.loseConnection()
+        desk.pump()
+        desk.peer.increment_flow_control_window(500, sid)
+        answer = desk.answer(sid)
+        self.assertEqual((len(answer.body), answer.ended, answer.reset), (1500, True, 0))
+        self.assertEqual(desk.connection.codec.streams, 0)
+
+    def test_our_end_does_not_wait_for_ever(self) -> None:
+        desk, sid = self.desk(credit=False, window=1000)
+        self.echo.transport.write(b"x" * 1500)
+        self.echo.transport.loseConnection()
+        for _ in range(8):
+            desk.waits(10)
+            desk.pump()
+        self.assertEqual(desk.answer(sid).reset, 8)
+        self.assertIsNotNone(self.echo.lost)
+
+    def test_an_end_inside_the_beginning(self) -> None:
+        for end, reset in (("loseConnection", 0), ("abortConnection", 8)):
+            self.setUp()
+            self.taker.at_once = end
+            desk, sid = self.desk()
+            self.assertEqual((desk.answer(sid).status, desk.answer(sid).reset), (200, reset))
+            self.assertIsNotNone(self.echo.lost)
+            self.assertEqual([outcome.complete for outcome in desk.outcomes], [True])
+
     def test_a_reset(self) -> None:
         desk, sid = self.desk()
         desk.peer.reset_stream(sid, 8)
         desk.pump()
         self.assertIsNotNone(self.echo.lost)
-        self.assertEqual(len(desk.outcomes), 1)
+        self.assertEqual([outcome.complete for outcome in desk.outcomes], [True])
+
+    def test_an_upload_that_breaks_the_rules(self) -> None:
+        desk, sid = self.desk()
+        # Trailers that do not end the stream.
+        desk.frame(b"\0\0\1\1\4" + sid.to_bytes(4, "big") + b"\x82")
+        self.assertIsNotNone(self.echo.lost)
+        self.assertEqual([outcome.error.reason for outcome in desk.outcomes], ["h2_bad_trailers"])  # type: ignore[union-attr]
 
     def test_abort(self) -> None:
         desk, sid = self.desk()
@@ -137,6 +189,8 @@ class TakeoverTests(SynchronousTestCase):
         desk, _ = self.desk()
         desk.leaves()
         self.assertIsNotNone(self.echo.lost)
+        # As over HTTP/1: there is no other end.
+        self.assertTrue(desk.outcomes[0].complete)
 
     def test_backpressure_reaches_the_producer(self) -> None:
         desk, sid = self.desk(credit=False, window=1000)
@@ -147,6 +201,32 @@ class TakeoverTests(SynchronousTestCase):
         desk.answer(sid)
         desk.peer.acknowledge_received_data(1000, sid)
         desk.pump()
+        self.assertEqual(producer.told, ["pause", "resume"])
+
+    def test_a_producer_goes_on_when_window_and_socket_let_it(self) -> None:
+        desk, sid = self.desk(credit=False, window=1000)
+        producer = Producer()
+        self.echo.transport.registerProducer(producer, True)
+        self.echo.transport.write(b"x" * 1500)
+        desk.transport.congest()
+        desk.transport.relieve()
+        self.assertEqual(producer.told, ["pause"])
+        desk.transport.congest()
+        desk.pump()
+        desk.peer.increment_flow_control_window(1000, sid)
+        desk.pump()
+        self.assertEqual(producer.told, ["pause"])
+        desk.transport.relieve()
+        self.assertEqual(producer.told, ["pause", "resume"])
+
+    def test_one_that_begins_on_a_congested_connection(self) -> None:
+        desk, _ = self.desk(later=True)
+        desk.transport.congest()
+        desk.replies(Response(101, Headers.of(FIELDS), takeover=self.taker))
+        producer = Producer()
+        self.echo.transport.registerProducer(producer, True)
+        self.assertEqual(producer.told, ["pause"])
+        desk.transport.relieve()
         self.assertEqual(producer.told, ["pause", "resume"])
 
     def test_pausing_holds_credit_back(self) -> None:
@@ -186,6 +266,21 @@ class TakeoverTests(SynchronousTestCase):
         self.assertFalse(self.taker.drained)
         desk.replies(response)
         self.assertTrue(self.taker.drained)
+
+    def test_a_drain_reaches_it_though_the_peer_said_goaway(self) -> None:
+        desk, _ = self.desk()
+        desk.frame(b"\0\0\x08\7\0\0\0\0\0" + bytes(8))
+        self.assertFalse(self.taker.drained)
+        desk.connection.drain()
+        self.assertTrue(self.taker.drained)
+
+    def test_the_last_request_of_a_connection_does_not_end_it(self) -> None:
+        desk, sid = self.desk(http2=Http2Limits(requests=2))
+        self.assertEqual(desk.answer(desk.asks()).body, b"on")
+        self.assertEqual(len(desk.goaways()), 2)
+        self.assertFalse(self.taker.drained)
+        desk.sends(sid, b"still")
+        self.assertEqual(desk.answer(sid).body, b"still")
 
     def test_repr(self) -> None:
         self.desk()

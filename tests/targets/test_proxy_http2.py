@@ -101,6 +101,7 @@ class FieldTests(Case):
         self.assertEqual(sent[-2:], [(b"te", b"trailers"), (b"via", b"2 edgegw")])
 
     def test_te_says_trailers_or_nothing(self) -> None:
+        self.assertEqual(dict(self.sent(headers=[(b"TE", b"trailers")]))[b"te"], b"trailers")
         self.assertNotIn(b"te", dict(self.sent(headers=[(b"TE", b"gzip, trailers")])))
 
     def test_host_rules(self) -> None:
