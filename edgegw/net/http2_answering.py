@@ -39,8 +39,8 @@ class StreamAnswering:
     """
 
     __slots__ = (
-        "_answer", "_choked", "_codec", "_connection", "_drive", "_due", "_ending", "_exchange", "_patience", "_sent", "_taken",
-        "_upload", "_verdict", "sid",
+        "_answer", "_choked", "_codec", "_connection", "_drive", "_due", "_ending", "_exchange", "_lingering", "_patience",
+        "_sent", "_taken", "_upload", "_verdict", "sid",
     )  # fmt: skip
 
     def __init__(self, connection: Http2Downstream, sid: int) -> None:
@@ -53,10 +53,11 @@ class StreamAnswering:
         self._answer: Response | None = None
         self._taken: StreamTransport | None = None
         self._patience: Patience | None = None
-        # What was sent and is due; held up by a window; complete but for that; the code of a reset behind it.
+        # What was sent and is due; held up by a window; complete but for that; answered before the peer had sent everything;
+        # the code of a reset behind the answer.
         self._sent = 0
         self._due = _ANY
-        self._choked = self._ending = False
+        self._choked = self._ending = self._lingering = False
         self._verdict = ErrorCode.NO_ERROR
 
     # What an exchange may know of its connection.
@@ -272,7 +273,9 @@ class StreamAnswering:
     def idle_over(self) -> None:
         """From patience: not for streams."""
 
-    linger_over = idle_over
+    def linger_over(self) -> None:
+        """From patience: the peer had time to read its answer."""
+        self._part()
 
     # The end.
 
@@ -291,11 +294,28 @@ class StreamAnswering:
         if exchange is None or response is None:
             return
         exchange.end(Outcome(response.status, True, exchange.request_size, self._sent, exchange.failure))
-        # If the upload goes on, the rest is not wanted; the answer is complete, and stays valid (RFC 9113 8.1).
-        self._codec.reset(self.sid, self._verdict)
-        self._connection.flush()
         if upload is not None:
             upload.cancel()
+        if response.status < 300 or self._verdict or not self._codec.is_open(self.sid):
+            self._part()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Let the peer see from the answer that the rest of its upload is not wanted, before a reset says so (RFC 9113 8.1).
+
+        Some clients, curl 7.88 among them, lose an answer that comes in one read with the reset. They go on sending behind one
+        that is no refusal, until they are stopped.
+        """
+        self._lingering = True
+        if self._patience is None:
+            self._patience = Patience(self.patient(), self.listener, self.listener.wheel)
+        self._patience.linger()
+
+    def _part(self) -> None:
+        self._lingering = False
+        self._codec.reset(self.sid, self._verdict)
+        self._connection.flush()
         self._gone()
 
     def tear(self, error: GatewayError, code: ErrorCode | None, complete: bool = False) -> None:
@@ -306,6 +326,8 @@ class StreamAnswering:
         """
         exchange, response, drive, upload = self._exchange, self._answer, self._drive, self._upload
         if exchange is None:
+            if self._lingering:
+                self._part()
             return
         self._exchange = self._answer = self._drive = self._upload = None
         if code is not None:

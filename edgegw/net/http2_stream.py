@@ -93,6 +93,9 @@ class Http2Stream(StreamAnswering):
         self._discard -= size
         if size and self._discard >= 0:
             self._codec.consumed(self.sid, size)
+        elif size and self._lingering:
+            # Who sends so much behind the answer has it.
+            self._part()
 
     def ended(self, trailers: tuple[Field, ...]) -> None:
         """The request is complete."""
@@ -103,6 +106,8 @@ class Http2Stream(StreamAnswering):
             # Nobody resumes a body that has ended; the connection must not miss its credit.
             self._settle()
             upload.end(trailers)
+        elif self._lingering:
+            self._part()
 
     def spoilt(self, violation: Violation, verdict: ErrorCode) -> None:
         """The peer broke the protocol inside the upload, or was too slow with it."""
@@ -110,6 +115,8 @@ class Http2Stream(StreamAnswering):
         error = fault_of(violation, Phase.BODY)
         self._upload = None
         self._verdict = verdict
+        if self._lingering:
+            self._part()
         if exchange is None or upload is None:
             return
         self.cancel()

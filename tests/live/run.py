@@ -14,7 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 2
 # What takes longest begins first, so that nothing is left alone at the end.
-LONG = ("test_grpc", "test_tls", "test_lifecycle", "test_websocket", "test_http2_abuse", "test_keepalive", "test_reload")
+LONG = (
+    "test_grpc",
+    "test_tls",
+    "test_lifecycle",
+    "test_websocket",
+    "test_http2_abuse",
+    "test_keepalive",
+    "test_reload",
+)
 
 
 def modules(name: str) -> list[str]:

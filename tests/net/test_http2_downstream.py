@@ -15,6 +15,7 @@ from edgegw.wire.http2_limits import Http2Limits
 
 ANY_STREAM = 2**31 - 1
 
+
 class Hasty:
     """Reads an upload, and has the exchange answered by its first bytes."""
 

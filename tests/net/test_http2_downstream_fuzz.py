@@ -349,7 +349,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(ACTS), NUMBERS, NUMBERS), min_size=5,
 
 
 class FuzzTests(SynchronousTestCase):
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=250, deadline=None)
     @given(st.sampled_from((0, 1000, 65535)), STEPS)
     def test_anything_in_any_order(self, window: int, steps: list[tuple[str, int, int]]) -> None:
         play = Play(window)

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError
 from edgegw.exchange.model import Exchange, Response
 from edgegw.net.http2_stream import DISCARD
+from edgegw.net.patience import LINGER_S
 from edgegw.net.settings import Caps
 from edgegw.testing.http2 import Http2Desk
 
@@ -109,9 +110,58 @@ class UploadTests(SynchronousTestCase):
         desk = Http2Desk(Response.of(413, b"too much"), Response.of(200, b"on"))
         stream = desk.asks("/", "POST", end=False)
         answer = desk.answer(stream)
-        self.assertEqual((answer.status, answer.body, answer.ended, answer.reset), (413, b"too much", True, 0))
+        self.assertEqual((answer.status, answer.body, answer.ended, answer.reset), (413, b"too much", True, None))
         self.assertTrue(desk.outcomes[0].complete)
         self.assertEqual(desk.answer(desk.asks()).body, b"on")
+        # The peer had time to read it.
+        desk.waits(LINGER_S + 0.2)
+        self.assertEqual(desk.answer(stream).reset, 0)
+        self.assertEqual(desk.connection.codec.streams, 0)
+
+    def test_unwanted_rest_of_what_was_accepted_is_refused_at_once(self) -> None:
+        desk = Http2Desk(Response.of(200, b"enough"))
+        answer = desk.answer(desk.asks("/", "POST", end=False))
+        self.assertEqual((answer.status, answer.body, answer.ended, answer.reset), (200, b"enough", True, 0))
+
+    def test_a_peer_that_sees_its_refusal_and_ends(self) -> None:
+        for end in ("send", "trailers", "bad trailers", "reset", "leave"):
+            desk = Http2Desk(Response.of(413, b"too much"))
+            stream = desk.asks("/", "POST", end=False)
+            raw = stream.to_bytes(4, "big")
+            if end == "send":
+                desk.sends(stream, b"last", end=True)
+            elif end == "trailers":
+                desk.frame(b"\0\0\7\1\5" + raw + b"\0\3x-a\1b")
+            elif end == "bad trailers":
+                desk.frame(b"\0\0\5\1\5" + raw + b"\0\1 \1b")
+            elif end == "reset":
+                desk.frame(b"\0\0\4\3\0" + raw + b"\0\0\0\x08")
+            else:
+                desk.leaves()
+            self.assertEqual((len(desk.connection._streams), desk.connection.codec.streams), (0, 0), end)
+            self.assertEqual([outcome.complete for outcome in desk.outcomes], [True])
+            desk.leaves()
+            self.assertEqual(len(desk.wheel), 0)
+
+    def test_a_peer_that_sends_on_behind_its_refusal(self) -> None:
+        desk = Http2Desk(Response.of(413, b"too much"))
+        stream = desk.asks("/", "POST", end=False)
+        sent = 0
+        while desk.answer(stream).reset is None and sent < 2 * DISCARD:
+            room = min(desk.peer.local_flow_control_window(stream), 16384)
+            self.assertGreater(room, 0)
+            desk.sends(stream, b"x" * room)
+            sent += room
+        self.assertEqual(desk.answer(stream).reset, 0)
+        self.assertLess(sent, DISCARD + 65536)
+
+    def test_a_connection_that_drains_waits_for_no_upload_that_was_refused(self) -> None:
+        desk = Http2Desk(Response.of(413, b"too much"))
+        desk.asks("/", "POST", end=False)
+        desk.connection.drain()
+        desk.pump()
+        desk.waits(LINGER_S + 0.2)
+        self.assertEqual(desk.ended, ["lose"])
 
     def test_a_reset_cancels_everything(self) -> None:
         desk, stream, sink = self.upload()
@@ -128,6 +178,7 @@ class UploadTests(SynchronousTestCase):
         self.assertEqual(desk.answer(stream).status, 408)
         self.assertEqual(sink.error.reason, "body_timeout")  # type: ignore[union-attr]
         # The answer is valid: clients throw away what stands before any other code.
+        desk.waits(LINGER_S + 0.2)
         self.assertEqual((desk.answer(stream).ended, desk.answer(stream).reset), (True, 0))
         self.assertEqual(desk.connection.codec.streams, 0)
 
