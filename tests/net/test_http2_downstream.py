@@ -260,6 +260,26 @@ class CongestionTests(SynchronousTestCase):
         self.assertEqual(desk.ended, ["abort"])
 
 
+class RequestTests(SynchronousTestCase):
+    """What the connection itself decides about requests."""
+
+    def test_misdirected(self) -> None:
+        desk = Http2Desk(Response.of(200, b"never"))
+        desk.connection.tls = object()
+        desk.listener.misdirected = lambda transport, host: host == "a"  # type: ignore[method-assign]
+        self.assertEqual(desk.answer(desk.asks()).status, 421)
+
+    def test_what_one_read_leads_to_is_one_write(self) -> None:
+        desk = Http2Desk(*(Response.of(200, b"x") for _ in range(10)))
+        before = len(desk.transport.writes)
+        for sid in range(1, 21, 2):
+            head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]
+            desk.peer.send_headers(sid, head, end_stream=True)
+        desk.transport.deliver(desk.peer.data_to_send())
+        self.assertEqual(len(desk.outcomes), 10)
+        self.assertEqual(len(desk.transport.writes) - before, 1)
+
+
 class ReprTests(SynchronousTestCase):
     def test_state(self) -> None:
         desk = Http2Desk()
