@@ -172,6 +172,9 @@ class Http2Stream(StreamAnswering):
 
     def _hand_over(self, exchange: Exchange, response: Response, fields: list[Field]) -> None:
         upload = self._upload
+        if exchange.head.upgrade and upload is None:
+            detail = "the peer ended its stream before the WebSocket was open"
+            raise GatewayError(400, "websocket_bad_request", side=Side.DOWNSTREAM, phase=Phase.SEND, detail=detail)
         if response.takeover is None or upload is None or not exchange.head.upgrade:
             raise GatewayError(500, "takeover_not_asked_for", phase=Phase.SEND)
         self._codec.send_head(self.sid, 200 if response.status == 101 else response.status, fields)

@@ -282,6 +282,18 @@ class TakeoverTests(SynchronousTestCase):
         desk.sends(sid, b"still")
         self.assertEqual(desk.answer(sid).body, b"still")
 
+    def test_a_peer_that_ended_before_it_was_open(self) -> None:
+        desk = Http2Desk()
+        sid = desk.peer.get_next_available_stream_id()
+        head = [
+            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "a"), (":path", "/w"),
+        ]  # fmt: skip
+        desk.peer.send_headers(sid, head)
+        desk.sends(sid, b"", end=True)
+        desk.replies(Response(101, Headers.of(FIELDS), takeover=self.taker))
+        self.assertEqual(desk.answer(sid).status, 400)
+        self.assertEqual(desk.outcomes[0].error.reason, "websocket_bad_request")  # type: ignore[union-attr]
+
     def test_repr(self) -> None:
         self.desk()
         self.assertIn("open sent=0", repr(self.echo.transport))
