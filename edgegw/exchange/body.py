@@ -118,6 +118,8 @@ class Body:
             return
         self.ended = True
         self.trailers = trailers
+        # It may know this body, and nobody should have to wait for the garbage collector.
+        self.guard = None
         sink = self._sink
         if sink is not None:
             self._sink = None
@@ -132,6 +134,7 @@ class Body:
             self.end(last)
             return
         self.error = error
+        self.guard = None
         sink = self._sink
         if sink is not None:
             self._sink = None
@@ -189,8 +192,9 @@ class Body:
         for chunk in self._chunks:
             size = len(chunk)
             ahead = guard.look(chunk, ahead) if ahead < size else ahead - size
-        self.guard = guard
-        self.limit = self.size + ahead
+        if not self.ended:
+            self.guard = guard
+            self.limit = self.size + ahead
 
     def attach(self, sink: BodySink) -> None:
         """Let everything flow into the sink, what waits first. A body has one reader in its life.
@@ -256,6 +260,7 @@ class Body:
         self._waiting = 0
         if self._live:
             self.error = _not_wanted()
+            self.guard = None
             if self.source is not None:
                 self.source.cancel()
 

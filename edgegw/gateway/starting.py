@@ -80,10 +80,11 @@ def build_service(config_path: str, loaded: Loaded, reactor: Any, log: LogPlace 
     # One descriptor downstream and one upstream for each exchange, a reserve for everything else.
     most = max((limit - RESERVED_DESCRIPTORS) // 2, 16)
     service = compose(Path(config_path), loaded, reactor, most, log)
-    # What is here now lives as long as the process: the collector need not look at it again, and may look less often.
+    # What is here now lives as long as the process: the collector need not look at it again, and may look less often. Not too
+    # seldom: connections that lived for a while and are gone wait for its third generation, a few KiB each.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(20_000, 10, 10)
     return service
 
 

@@ -357,6 +357,7 @@ class StreamAnswering:
     def _gone(self) -> None:
         if self._patience is not None:
             self._patience.over()
+            self._patience = None
         self._connection.forget(self.sid)
 
     def _broken(self, error: BaseException) -> None:

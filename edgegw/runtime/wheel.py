@@ -61,8 +61,13 @@ class Deadline:
         self.due_s = _NEVER
 
     def drop(self) -> None:
-        """Do not fire, and let the wheel forget the deadline (and its callback) now: for the owner's end."""
+        """Never fire again, and let go of the callback now: for the owner's end.
+
+        An owner that holds its deadline, which holds the owner's method, would wait for the garbage collector, and with thousands
+        of requests in flight that comes round seldom.
+        """
         self.due_s = _NEVER
+        self._callback = _dropped
         self._wheel.unfile(self)
 
     @property
@@ -174,6 +179,10 @@ class Wheel:
 
     def __repr__(self) -> str:
         return f"<Wheel {len(self)} deadlines filed{'' if self._call else ', stopped'}>"
+
+
+def _dropped() -> None:
+    """What a deadline calls that was dropped and set again all the same."""
 
 
 def _tick_at(now_s: float) -> int:

@@ -179,7 +179,6 @@ class _Factory(ClientFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         self.built = self._build()
-        self.built.factory = self
         return self.built
 
 

@@ -55,7 +55,6 @@ class Handshake(Protocol):
             transport.abortConnection()
         else:
             self._outcome = built = self._build(name)
-            built.factory = self.factory
             transport.wrappedProtocol = built
             built.makeConnection(transport)
         self._settle()

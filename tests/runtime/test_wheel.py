@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -121,6 +123,23 @@ class CallbackTests(WheelCase):
         self.run_for(2.05)
         self.assertGreaterEqual(len(self.fired), 10)
         self.assertLessEqual(len(self.fired), 20)
+
+    def test_dropped_lets_go_of_its_callback(self) -> None:
+        """Its owner, which it would keep alive until the garbage collector comes, and for good."""
+
+        class Owner:
+            def __init__(self, wheel: Wheel) -> None:
+                self.deadline = wheel.deadline(self.passed)
+
+            def passed(self) -> None:
+                """Never."""
+
+        owner = Owner(self.wheel)
+        owner.deadline.set(1.0)
+        owner.deadline.drop()
+        gone = weakref.ref(owner)
+        del owner
+        self.assertIsNone(gone())
 
     def test_callback_that_drops_clears_and_moves_others_of_its_slot(self) -> None:
         others = [self.deadline() for _ in range(3)]
@@ -276,7 +295,10 @@ class PunctualityTests(SynchronousTestCase):
             moment, due[index] = due[index], None
             late.append(-1.0 if moment is None else clock.seconds() - moment)
 
-        deadlines = [wheel.deadline(lambda index=index: fire(index)) for index in range(3)]  # type: ignore[misc]
+        def made(index: int) -> Deadline:
+            return wheel.deadline(lambda: fire(index))
+
+        deadlines = [made(index) for index in range(3)]
         for number, (delay, action, pause) in enumerate(script):
             index = number % 3
             if action == "set":
@@ -285,6 +307,8 @@ class PunctualityTests(SynchronousTestCase):
             else:
                 due[index] = None
                 getattr(deadlines[index], action)()
+                if action == "drop":
+                    deadlines[index] = made(index)
             for _ in range(pause):
                 clock.advance(0.001)
         for _ in range(6200):
