@@ -115,7 +115,7 @@ class Wheel:
     def file(self, deadline: Deadline) -> None:
         """Put a deadline into the slot of its moment, or the farthest one; for `Deadline`."""
         if deadline._slot >= 0:
-            self._slots[deadline._slot].pop(deadline, None)
+            self._take(deadline)
         ahead = min(max(deadline.due_s * _TICKS_PER_S - _EPSILON - self._tick, 1.0), _SLOTS - 1.0)
         tick = self._tick + ceil(ahead)
         deadline._slot = tick % _SLOTS
@@ -125,8 +125,15 @@ class Wheel:
     def unfile(self, deadline: Deadline) -> None:
         """Forget a deadline; for `Deadline`."""
         if deadline._slot >= 0:
-            self._slots[deadline._slot].pop(deadline, None)
+            self._take(deadline)
             deadline._slot = -1
+
+    def _take(self, deadline: Deadline) -> None:
+        filed = self._slots[deadline._slot]
+        filed.pop(deadline, None)
+        if not filed:
+            # An emptied dictionary keeps its size, and there are a thousand of them.
+            filed.clear()
 
     def _call_at_next_tick(self) -> None:
         delay_s = max((_tick_at(self.now_s) + 1) / _TICKS_PER_S - self.now_s, _SHORTEST_S)

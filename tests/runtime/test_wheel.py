@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 
 from hypothesis import given, settings
@@ -123,6 +124,14 @@ class CallbackTests(WheelCase):
         self.run_for(2.05)
         self.assertGreaterEqual(len(self.fired), 10)
         self.assertLessEqual(len(self.fired), 20)
+
+    def test_a_slot_that_was_emptied_is_small_again(self) -> None:
+        deadlines = [self.deadline() for _ in range(5000)]
+        for deadline in deadlines:
+            deadline.set(10)
+        for deadline in deadlines:
+            deadline.drop()
+        self.assertLess(max(sys.getsizeof(slot) for slot in self.wheel._slots), 1000)
 
     def test_dropped_lets_go_of_its_callback(self) -> None:
         """Its owner, which it would keep alive until the garbage collector comes, and for good."""
