@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgegw.errors import GatewayError, Phase, Side
-from edgegw.net.http2_stream import Http2Stream, fault_of
+from edgegw.net.answering import fault_of
+from edgegw.net.http2_stream import Http2Stream
 from edgegw.net.patience import Patience
 from edgegw.net.proxied import Placed
 from edgegw.wire.events import End, GoAway, Pong, Relieved, RequestHead, Reset, StreamEvent, Violation

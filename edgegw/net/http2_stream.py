@@ -12,6 +12,7 @@ from edgegw.errors import GatewayError, Phase, Side
 from edgegw.exchange.body import EMPTY, Body
 from edgegw.exchange.drive import Drive
 from edgegw.exchange.model import Exchange, Request, Response
+from edgegw.net.answering import fault_of
 from edgegw.net.http2_answering import StreamAnswering
 from edgegw.net.http2_takeover import StreamTransport
 from edgegw.net.patience import Impatient, Patience
@@ -207,8 +208,3 @@ class Http2Stream(StreamAnswering):
 
 def _gone() -> GatewayError:
     return GatewayError(499, "downstream_left", side=Side.DOWNSTREAM, phase=Phase.RESPONSE_BODY)
-
-
-def fault_of(violation: Violation, phase: Phase) -> GatewayError:
-    """A violation as what its exchange ends in."""
-    return GatewayError(violation.status, violation.reason, side=Side.DOWNSTREAM, phase=phase, detail=violation.detail)

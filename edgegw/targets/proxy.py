@@ -67,7 +67,7 @@ class Proxy:
         body = exchange.request.body
         # What the framing says of it is decided once: while we wait for a connection the rest of a body may come, or its end.
         # It may be sent again whatever the method is: a stream that HTTP/2 refuses was not looked at.
-        upload = replay = None if body.empty else Replay(body, REPLAY_LIMIT)
+        upload = None if body.empty else Replay(body, REPLAY_LIMIT)
         tried: tuple[Endpoint, ...] = ()
         # Those that could not be connected to.
         refused: tuple[Endpoint, ...] = ()
@@ -81,20 +81,20 @@ class Proxy:
             except BaseException as error:
                 endpoint.in_flight -= 1
                 tried = (*tried, endpoint)
-                if replay is not None:
+                if upload is not None:
                     # The rest of the body comes on, though the connection that is gone may have been slow to take it.
-                    replay.detach()
-                    replay.resume()
+                    upload.detach()
+                    upload.resume()
                 if isinstance(error, GatewayError) and error.retry is Retry.ALWAYS:
                     refused = (*refused, endpoint)
-                if not isinstance(error, GatewayError) or not self._again(exchange, error, replay, refused):
+                if not isinstance(error, GatewayError) or not self._again(exchange, error, upload, refused):
                     if upload is not None:
                         upload.cancel()
                     raise
                 self._metrics.retried(error.reason)
                 continue
-            if replay is not None:
-                replay.settle()
+            if upload is not None:
+                upload.settle()
             exchange.on_end(endpoint.left)
             first = response.headers.first()
             if b"connection" in first or b"proxy-authenticate" in first:
@@ -138,11 +138,11 @@ class Proxy:
         return tried if len(set(tried)) < len(self._cluster.endpoints) else tried[-1:]
 
     def _again(
-        self, exchange: Exchange, error: GatewayError, replay: Replay | None, refused: tuple[Endpoint, ...]
+        self, exchange: Exchange, error: GatewayError, upload: Replay | None, refused: tuple[Endpoint, ...]
     ) -> bool:
         if error.retry is Retry.NEVER or exchange.attempts >= ATTEMPTS:
             return False
-        if replay is not None and not replay.possible:
+        if upload is not None and not upload.possible:
             return False
         if error.reason == "upstream_refused_stream":
             return True
