@@ -32,7 +32,7 @@ from edgegw.config.yamltext import scalar
 from edgegw.gateway.loading import Loaded, read
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.settings import ListenSettings
-from edgegw.upstream.settings import EndpointUrl
+from edgegw.upstream.address import EndpointUrl
 
 LOOPS = ("auto", "uvloop", "asyncio", "epoll")
 SCHEMA_FILE = "edgegw.schema.json"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from edgegw.net.listener import Terms
 from edgegw.net.resolver import Resolver, ThreadedLookup
 from edgegw.net.settings import ListenSettings
 from edgegw.net.tls import CertificateStore, ServerTls
+from edgegw.observe.events import Events
 from edgegw.routing.entries import Entry
 from edgegw.routing.match import compile_match
 from edgegw.routing.rewrite import Rewrite
@@ -54,6 +56,7 @@ from edgegw.targets.respond import Respond
 from edgegw.targets.to_https import ToHttps
 from edgegw.targets.websocket import Upgrading, WebSocketTarget, websocket_off
 from edgegw.upstream.cluster import Cluster
+from edgegw.upstream.environment import Environment
 from edgegw.wire.http1_limits import METHODS, Http1Limits
 from edgegw.wire.http2_limits import Http2Limits
 from edgegw.wire.origins import Origins
@@ -66,7 +69,7 @@ class Resources:
     """What one process shares among all its snapshots.
 
     reactor: sockets, threads, time. wheel: deadlines. resolver: names, by `lookup`. telemetry: metrics and records.
-    parts: middleware by name.
+    parts: middleware by name. events: what happens to upstreams.
     """
 
     reactor: Any
@@ -75,6 +78,7 @@ class Resources:
     telemetry: Telemetry
     parts: Parts
     lookup: ThreadedLookup | None = None
+    events: Events = field(default_factory=Events)
 
     @classmethod
     def offline(cls) -> Resources:
@@ -85,6 +89,11 @@ class Resources:
             raise OSError(f"{name} is not looked up offline")
 
         return cls(clock, Wheel(clock), Resolver(clock, no_lookup), Telemetry(), Parts())
+
+    @cached_property
+    def environment(self) -> Environment:
+        """What upstreams work with."""
+        return Environment(self.reactor, self.wheel, self.resolver, self.events)
 
     def stop(self) -> None:
         """The process ends."""
@@ -98,7 +107,7 @@ class Assembly:
 
     def __init__(self, resources: Resources) -> None:
         self._with = resources
-        self._upstreams = Upstreams(resources.reactor, resources.wheel, resources.resolver, BALANCERS)
+        self._upstreams = Upstreams(resources.environment, BALANCERS)
 
     def build(
         self,

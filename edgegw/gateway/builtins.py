@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from edgegw.config.model import Settings
 from edgegw.middleware.grpc import GRPC_CALLS
@@ -17,10 +16,11 @@ from edgegw.middleware.timeouts import TOTAL_TIMEOUT
 from edgegw.middleware.transcode.transcode import TRANSCODE
 from edgegw.upstream.balance.round_robin import RoundRobin
 from edgegw.upstream.balance.weighted_round_robin import WeightedRoundRobin
+from edgegw.upstream.selection import BuildBalancer
 
-BALANCERS: Mapping[str, Callable[..., Any]] = {
-    "round_robin": RoundRobin,
-    "weighted_round_robin": WeightedRoundRobin,
+BALANCERS: Mapping[str, BuildBalancer] = {
+    "round_robin": lambda members, settings, environment: RoundRobin(members),
+    "weighted_round_robin": lambda members, settings, environment: WeightedRoundRobin(members),
 }
 
 MIDDLEWARE: tuple[MiddlewarePart, ...] = (

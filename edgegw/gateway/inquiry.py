@@ -200,7 +200,7 @@ def upstreams(clusters: Mapping[str, Cluster]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "balance": cluster.settings.balance,
+            "balance": cluster.settings.balance.by,
             "endpoints": [_endpoint(each) for each in cluster.endpoints],
         }
         for name, cluster in clusters.items()

@@ -12,7 +12,7 @@ from edgegw.gateway.loading import Loaded, check_ports
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.gateway.snapshot import Snapshot
-from edgegw.gateway.upstreams import retire
+from edgegw.gateway.upstreams import begin
 from edgegw.net.listener import Listener
 
 
@@ -82,9 +82,8 @@ class Stage:
         snapshot = ready.snapshot
         self._entrances.swap(ready.opened, snapshot.terms, snapshot.settings)
         self._observation.swap()
-        if old is not None:
-            retire(old.clusters, snapshot.clusters)
-        else:
+        begin(snapshot.clusters, old.clusters if old is not None else {})
+        if old is None:
             self._held_state = snapshot.settings.state
 
     def settle(self, snapshot: Snapshot) -> None:

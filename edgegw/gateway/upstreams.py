@@ -5,31 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from edgegw.config.problems import Problems
 from edgegw.gateway.settings import GatewaySettings, merged
-from edgegw.net.resolver import Resolver
 from edgegw.net.tls import UpstreamTls
-from edgegw.runtime.wheel import Wheel
-from edgegw.upstream.balance.interfaces import Balancer
+from edgegw.upstream.address import EndpointUrl
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.connect import Connector
-from edgegw.upstream.endpoint import Endpoint
-from edgegw.upstream.settings import EndpointSettings, EndpointUrl, UpstreamSettings
+from edgegw.upstream.environment import Environment
+from edgegw.upstream.selection import BuildBalancer
+from edgegw.upstream.settings import UpstreamSettings
 
 
 class Upstreams:
     """Builds the clusters of one configuration after another.
 
     Args:
-        reactor, wheel, resolver: for connections. balancers: by name.
+        environment: what all of them work with. balancers: by name.
     """
 
-    def __init__(self, reactor: Any, wheel: Wheel, resolver: Resolver, balancers: Mapping[str, Any]) -> None:
-        self._reactor = reactor
-        self._wheel = wheel
-        self._resolver = resolver
+    def __init__(self, environment: Environment, balancers: Mapping[str, BuildBalancer]) -> None:
+        self._environment = environment
         self._balancers = balancers
 
     def build(
@@ -52,56 +48,28 @@ class Upstreams:
     ) -> Cluster:
         _check_versions(settings, problems)
         _check_introduction(settings, problems)
+        _check_twice(settings, problems)
         digest = files_digest(settings.tls.paths(base_dir))
         same_ways = old is not None and old.files_digest == digest and _ways(old.settings) == _ways(settings)
         if old is not None and same_ways and old.settings == settings:
             return old
+        environment = self._environment
         if old is not None and same_ways:
-            connector, kept = old.connector, _Kept(old.endpoints)
+            connector = old.connector
         else:
             tls = self._tls(settings, base_dir, problems)
             connector = Connector(
-                self._reactor, self._wheel, self._resolver, tls, settings.timeouts.connect, settings.protocol
+                environment.reactor,
+                environment.wheel,
+                environment.resolver,
+                tls,
+                settings.timeouts.connect,
+                settings.protocol,
             )
-            kept = _Kept(())
-        endpoints = [
-            kept.take(each) or Endpoint(each, settings.pool, connector, self._wheel, settings.proxy_protocol)
-            for each in settings.endpoints
-        ]
-        for endpoint in endpoints:
-            kept.adopt_pool(endpoint)
-        balancer: Balancer = self._balancers[settings.balance](endpoints)
-        return Cluster(name, settings, endpoints, balancer, connector, digest)
+        return Cluster(name, settings, connector, self._balancers[settings.balance.by], environment, digest)
 
     def _tls(self, settings: UpstreamSettings, base_dir: Path, problems: Problems) -> UpstreamTls | None:
         return UpstreamTls.load(settings.tls, problems.under("tls"), base_dir) if _is_secure(settings) else None
-
-
-class _Kept:
-    """Endpoints of the cluster before, each of which is taken over at most once; the same URL may be there twice."""
-
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        self._by_url: dict[str, list[Endpoint]] = {}
-        self._taken: set[Endpoint] = set()
-        for endpoint in endpoints:
-            self._by_url.setdefault(endpoint.name, []).append(endpoint)
-
-    def take(self, settings: EndpointSettings) -> Endpoint | None:
-        """The endpoint that is the same."""
-        endpoints = self._by_url.get(settings.url, [])
-        for endpoint in endpoints:
-            if endpoint.weight == settings.weight:
-                endpoints.remove(endpoint)
-                self._taken.add(endpoint)
-                return endpoint
-        return None
-
-    def adopt_pool(self, endpoint: Endpoint) -> None:
-        """Give an endpoint that only changed its weight the connections that there are."""
-        endpoints = self._by_url.get(endpoint.name)
-        if endpoints and endpoint not in self._taken:
-            # The weight is part of the endpoint, and exchanges of the old snapshot still go by the old one.
-            endpoint.pool = endpoints.pop(0).pool
 
 
 def _is_secure(settings: UpstreamSettings) -> bool:
@@ -143,6 +111,15 @@ def _check_introduction(settings: UpstreamSettings, problems: Problems) -> None:
             problems.add(("endpoints", index), words, hint)
 
 
+def _check_twice(settings: UpstreamSettings, problems: Problems) -> None:
+    """Reports addresses that are there more than once."""
+    seen: dict[str, int] = {}
+    for index, each in enumerate(settings.endpoints):
+        if seen.setdefault(each.url, index) != index:
+            words = f"{each.url} is endpoints[{seen[each.url]}] already"
+            problems.add(("endpoints", index), words, "give one of them a weight instead")
+
+
 def files_digest(files: Iterable[Path]) -> bytes:
     """What is the same as long as the files' contents are."""
     digest = hashlib.sha256()
@@ -154,10 +131,12 @@ def files_digest(files: Iterable[Path]) -> bytes:
     return digest.digest()
 
 
-def retire(old: Mapping[str, Cluster], new: Mapping[str, Cluster]) -> None:
-    """Close the pools that no cluster holds any more; what is in flight on them finishes."""
-    living = {id(endpoint.pool) for cluster in new.values() for endpoint in cluster.endpoints}
-    for cluster in old.values():
-        for endpoint in cluster.endpoints:
-            if id(endpoint.pool) not in living:
-                endpoint.pool.close()
+def begin(new: Mapping[str, Cluster], old: Mapping[str, Cluster]) -> None:
+    """The new clusters serve from here on; pools that none of them has close, and what is in flight on them finishes."""
+    for name, cluster in new.items():
+        before = old.get(name)
+        if before is not cluster:
+            cluster.begin(before)
+    for name, cluster in old.items():
+        if new.get(name) is not cluster:
+            cluster.end()

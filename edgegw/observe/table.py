@@ -95,6 +95,63 @@ METRICS: list[MetricSpec] = [
         ("upstream", "reason"),
         "Attempts after the first, by the reason the one before failed for.",
     ),
+    MetricSpec(
+        "edgegw_upstream_endpoints",
+        "gauge",
+        ("upstream", "state"),
+        "Endpoints by what holds them back most: `ready`, `pending`, `failing`, `ejected`, `not_ready`, `drained`.",
+    ),
+    MetricSpec(
+        "edgegw_upstream_breaker_state",
+        "gauge",
+        UPSTREAM,
+        "Of the upstream's breaker: 0 admitting, 1 probing, 2 refusing.",
+    ),
+    MetricSpec("edgegw_upstream_panic", "gauge", UPSTREAM, "1 while all endpoints are used because too few are free."),
+    MetricSpec(
+        "edgegw_upstream_events_total",
+        "counter",
+        ("upstream", "kind"),
+        "Changes of endpoints, breakers and discovery sources, by kind; `edgegw events` shows them.",
+    ),
+    MetricSpec(
+        "edgegw_health_checks_total", "counter", ("upstream", "outcome"), "Active probes: `passed` or `failed`."
+    ),
+    MetricSpec(
+        "edgegw_hedges_total",
+        "counter",
+        ("upstream", "outcome"),
+        "Second attempts that did not wait for the first to fail: `won`, `lost`, or `refused` by the retry budget.",
+    ),
+    MetricSpec(
+        "edgegw_retries_refused_total",
+        "counter",
+        ("upstream", "reason"),
+        "Attempts that were not made again though the error allowed it: `budget`, `attempts`, `body`.",
+    ),
+    MetricSpec(
+        "edgegw_mirrored_total",
+        "counter",
+        ("route", "outcome"),
+        "Copies of requests: `sent`, `failed`, or `dropped` because too many were on their way.",
+    ),
+    MetricSpec("edgegw_shed_total", "counter", ("importance",), "Exchanges refused because the process is overloaded."),
+    MetricSpec(
+        "edgegw_overload_level", "gauge", (), "0 none to 4: what the process gives up under pressure, see the docs."
+    ),
+    MetricSpec(
+        "edgegw_discovery_age_seconds",
+        "gauge",
+        UPSTREAM,
+        "Since the discovery source last confirmed what it said.",
+        "seconds",
+    ),
+    MetricSpec(
+        "edgegw_discovery_updates_total",
+        "counter",
+        ("upstream", "outcome"),
+        "Answers of discovery sources: `ok`, `unchanged`, `failed`, `damped`.",
+    ),
     # Configuration.
     MetricSpec(
         "edgegw_config_reloads_total", "counter", ("outcome",), "Reloads by outcome: `ok`, `unchanged` or `rejected`."

@@ -52,6 +52,7 @@ class Proxy:
         metrics: UpstreamMetrics,
     ) -> None:
         self._cluster = cluster
+        self._selection = cluster.selection()
         self._timeouts_s = (head_timeout_s, idle_timeout_s)
         self._clock = clock
         self._metrics = metrics
@@ -72,7 +73,9 @@ class Proxy:
         # Those that could not be connected to.
         refused: tuple[Endpoint, ...] = ()
         while True:
-            endpoint = cluster.choose(exchange, self._avoid(tried))
+            endpoint = self._selection.choose(exchange, self._avoid(tried))
+            if endpoint is None:
+                raise cluster.no_endpoint()
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
             endpoint.in_flight += 1

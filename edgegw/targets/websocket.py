@@ -108,6 +108,7 @@ class WebSocketTarget:
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._cluster = cluster
+        self._selection = cluster.selection()
         self._settings = settings
         self._timeouts_s = timeouts_s
         self._wheel = wheel
@@ -129,7 +130,9 @@ class WebSocketTarget:
             body.limit = _UNLIMITED
         tried: tuple[Endpoint, ...] = ()
         while True:
-            endpoint = cluster.choose(exchange, tried)
+            endpoint = self._selection.choose(exchange, tried)
+            if endpoint is None:
+                raise cluster.no_endpoint()
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
             endpoint.in_flight += 1

@@ -9,7 +9,8 @@ the origin itself, by `origin.connections`. What it is sent must pass our own st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -20,13 +21,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.gateway.builtins import BALANCERS
 from edgegw.net.upstream import Http1Upstream
 from edgegw.runtime.wheel import Wheel
-from edgegw.upstream.balance.round_robin import RoundRobin
+from edgegw.upstream.address import EndpointSettings, EndpointUrl
+from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.cluster import Cluster
-from edgegw.upstream.endpoint import Endpoint
-from edgegw.upstream.pool import PoolSettings
-from edgegw.upstream.settings import EndpointSettings, UpstreamSettings
+from edgegw.upstream.environment import Environment
+from edgegw.upstream.settings import UpstreamSettings
 from edgegw.wire.events import End, RequestHead, Violation
 from edgegw.wire.headers import Field
 from edgegw.wire.http1 import RESPONSE_LIMITS, Http1Limits, RequestCodec
@@ -233,11 +235,37 @@ class Origin:
             self.clock.advance(0)
 
 
-def cluster(*origins: Origin, pool: PoolSettings = PoolSettings(), host: str = "preserve") -> Cluster:
-    """An upstream of these origins, called `shop`, its endpoints `http://origin-N:80`, taken in turn."""
+class Origins:
+    """In place of a `Connector`: the origin of each URL."""
+
+    def __init__(self, origins: Sequence[Origin]) -> None:
+        self.origins = list(origins)
+
+    def connect(self, url: EndpointUrl, protocol: object = None, preamble: bytes = b"") -> Deferred[Http1Upstream]:
+        """In place of `Connector.connect`."""
+        return self._of(url).connect(url, protocol) if protocol is not None else self._of(url).connect(url)
+
+    def expected_room(self, url: EndpointUrl) -> int:
+        """In place of `Connector.expected_room`."""
+        return self._of(url).expected_room(url)
+
+    def _of(self, url: EndpointUrl) -> Origin:
+        return self.origins[int(url.host.removeprefix("origin-"))]
+
+
+def environment(origin: Origin, seed: int = 1) -> Environment:
+    """What an upstream works with, on the origin's clock."""
+    return Environment(origin.clock, origin.wheel, cast(Any, None), chance=Random(seed), wall=origin.clock.seconds)
+
+
+def cluster(*origins: Origin, **settings: Any) -> Cluster:
+    """An upstream of these origins, called `shop`, its endpoints `http://origin-N:80`; taken in turn if nothing else is said.
+
+    Args:
+        settings: of the upstream, as its model takes them.
+    """
     each = tuple(EndpointSettings(url=f"http://origin-{number}:80") for number in range(len(origins)))
-    settings = UpstreamSettings(endpoints=each, host=host, pool=pool)
-    endpoints = [
-        Endpoint(setting, pool, cast(Any, origin), origin.wheel) for setting, origin in zip(each, origins, strict=True)
-    ]
-    return Cluster("shop", settings, endpoints, RoundRobin(endpoints), cast(Any, origins[0]))
+    said = UpstreamSettings(**{"endpoints": each, "balance": BalanceSettings(by="round_robin"), **settings})
+    made = Cluster("shop", said, cast(Any, Origins(origins)), BALANCERS[said.balance.by], environment(origins[0]))
+    made.begin(None)
+    return made

@@ -1,55 +1,263 @@
-"""A named set of endpoints with a balancer; what the proxy target asks for a connection."""
+"""A named set of endpoints and everything that decides about them; what targets ask.
+
+The set changes while it serves: sources (the configuration, discovery) say which endpoints there are, probes, exchanges and
+operators whether they may be chosen. The snapshot holds the cluster, not the set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edgegw.errors import GatewayError, Phase
-from edgegw.exchange.model import Exchange
-from edgegw.upstream.balance.interfaces import Balancer
+from edgegw.upstream.address import Named
+from edgegw.upstream.breaker import Breaker, State
+from edgegw.upstream.bulkhead import Bulkhead
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.environment import Environment
+from edgegw.upstream.outlier import Outliers
+from edgegw.upstream.retry import RetryPolicy
+from edgegw.upstream.selection import BuildBalancer, Selection
 from edgegw.upstream.settings import UpstreamSettings
+from edgegw.upstream.standing import Hold
+
+CONFIG = "config"
+"""The source of the endpoints that the configuration names."""
+
+RosterFollower = Callable[[Sequence[Endpoint]], None]
 
 
 class Cluster:
     """One upstream.
 
     Args:
-        name: from the configuration. settings: as validated. endpoints: at least one. balancer: over the same endpoints.
-        connector: what their pools connect by. files_digest: of the files that its settings name; both for the next reload.
+        name: from the configuration. settings: as validated. connector: what the endpoints' pools connect by. balancer: builds
+        the algorithm. environment: clock, events, chance. files_digest: of the files that its settings name, for the next reload.
     """
-
-    __slots__ = ("_balancer", "connector", "endpoints", "files_digest", "host", "name", "settings")
 
     def __init__(
         self,
         name: str,
         settings: UpstreamSettings,
-        endpoints: Sequence[Endpoint],
-        balancer: Balancer,
         connector: Connector,
+        balancer: BuildBalancer,
+        environment: Environment,
         files_digest: bytes = b"",
     ) -> None:
         self.name = name
+        self.settings = settings
         self.connector = connector
         self.files_digest = files_digest
-        self.settings = settings
-        self.endpoints = tuple(endpoints)
-        self._balancer = balancer
+        self.environment = environment
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.retry = RetryPolicy(settings.retry, environment)
+        self.breaker = Breaker(settings.breaker, environment, self._breaker_changed) if settings.breaker else None
+        self.bulkhead = Bulkhead(settings.bulkhead, environment) if settings.bulkhead.requests else None
+        self.outliers = Outliers(settings.outlier, environment, lambda: self.endpoints) if settings.outlier else None
         # None: as it came; empty: the endpoint's own.
         self.host: bytes | None = {"preserve": None, "upstream": b""}.get(settings.host, settings.host.encode("ascii"))
+        self._balancer = balancer
+        self._named: dict[str, dict[str, Named]] = {}
+        self._followers: list[RosterFollower] = []
+        self._selections: dict[frozenset[tuple[str, str]], Selection] = {}
+        self._serves = False
+        self.update(CONFIG, [Named(each) for each in settings.endpoints])
 
-    def choose(self, exchange: Exchange, tried: Container[Endpoint] = ()) -> Endpoint:
-        """The endpoint for the next attempt.
+    # What targets ask.
 
-        Raises:
-            GatewayError: 503 `no_endpoint`.
-        """
-        endpoint = self._balancer.choose(exchange, tried)
-        if endpoint is None:
-            raise GatewayError(503, "no_endpoint", phase=Phase.CHOOSE, headers=[(b"Retry-After", b"1")])
+    def selection(self, meta: Mapping[str, str] | None = None) -> Selection:
+        """What chooses among all endpoints, or among those with these facts; the same one for the same facts. At assembly."""
+        key = frozenset((meta or {}).items())
+        found = self._selections.get(key)
+        if found is None:
+            found = Selection(self.name, self.settings.balance, self._balancer, self.environment)
+            self._selections[key] = found
+            found.roster(self._part(key))
+        return found
+
+    def no_endpoint(self) -> GatewayError:
+        """503: a selection found none."""
+        return GatewayError(503, "no_endpoint", phase=Phase.CHOOSE, headers=[(b"Retry-After", b"1")])
+
+    # What sources say.
+
+    def update(self, source: str, named: Iterable[Named]) -> None:
+        """These are the endpoints that this source names now. Of two that say the same address, the one asked first holds."""
+        self._named[source] = {each.settings.url: each for each in named}
+        self._settle({})
+
+    def _settle(self, made: Mapping[str, Endpoint]) -> None:
+        """Make the set what all sources together say. made: endpoints that may be used where one is to be added."""
+        wanted: dict[str, tuple[str, Named]] = {}
+        for by, found in self._named.items():
+            for name, each in found.items():
+                wanted.setdefault(name, (by, each))
+        known = {endpoint.name: endpoint for endpoint in self.endpoints}
+        kept = [endpoint for endpoint in self.endpoints if endpoint.name in wanted]
+        changed = [endpoint for endpoint in kept if self._adapt(endpoint, *wanted[endpoint.name])]
+        added = [made.get(name) or self._made(by, each) for name, (by, each) in wanted.items() if name not in known]
+        gone = [endpoint for endpoint in self.endpoints if endpoint.name not in wanted]
+        if not (added or gone or changed):
+            return
+        order = {name: at for at, name in enumerate(wanted)}
+        self.endpoints = tuple(sorted([*kept, *added], key=lambda endpoint: order[endpoint.name]))
+        self._roster_changed()
+        for endpoint in gone:
+            self._remove(endpoint)
+        for endpoint in added:
+            self._tell("endpoint_added", endpoint, source=endpoint.source)
+        for endpoint in changed:
+            self._tell("endpoint_changed", endpoint, source=endpoint.source)
+
+    def _made(self, source: str, named: Named) -> Endpoint:
+        mine, wheel = self.settings, self.environment.wheel
+        endpoint = Endpoint(named.settings, mine.pool, self.connector, wheel, mine.proxy_protocol, source)
+        if named.held:
+            endpoint.hold(Hold.NOT_READY, named.held, source)
+        self._own(endpoint)
+        if self.endpoints and mine.health is not None:
+            # At the start nobody knows better; later the others serve until the first probe passes.
+            endpoint.hold(Hold.PENDING, "not probed yet", "health")
         return endpoint
+
+    def _own(self, endpoint: Endpoint) -> None:
+        endpoint.owner = self
+        endpoint.observers = (self.outliers,) if self.outliers is not None else ()
+
+    def _adapt(self, endpoint: Endpoint, source: str, named: Named) -> bool:
+        settings = named.settings
+        before = endpoint.source, endpoint.zone, endpoint.tier, endpoint.meta, endpoint.weight
+        endpoint.source, endpoint.zone, endpoint.tier = source, settings.zone, settings.tier
+        endpoint.meta = settings.meta
+        if not endpoint.weighed:
+            endpoint.weigh(settings.weight)
+        if named.held:
+            endpoint.hold(Hold.NOT_READY, named.held, source)
+        else:
+            endpoint.release(Hold.NOT_READY, source)
+        return before != (endpoint.source, endpoint.zone, endpoint.tier, endpoint.meta, endpoint.weight)
+
+    def _remove(self, endpoint: Endpoint) -> None:
+        if self.outliers is not None:
+            self.outliers.forget(endpoint)
+        endpoint.hold(Hold.REMOVED, f"no longer named by {endpoint.source}", endpoint.source)
+        endpoint.owner = None
+        # What is in flight on it finishes.
+        endpoint.pool.close()
+        self._tell("endpoint_removed", endpoint, source=endpoint.source)
+
+    def begin(self, old: Cluster | None) -> None:
+        """It serves from here on, instead of `old`: what the reload left alone comes along, with its connections and standing."""
+        if old is not None:
+            if old.connector is self.connector:
+                self._take_over(old)
+            else:
+                self._take_words(old)
+        self._serves = True
+        for endpoint in self.endpoints:
+            if endpoint.owner is not self:
+                self._own(endpoint)
+        known = {endpoint.name for endpoint in old.endpoints} if old is not None else set()
+        for endpoint in self.endpoints:
+            if endpoint.name not in known:
+                self._tell("endpoint_added", endpoint, source=endpoint.source)
+
+    def _take_over(self, old: Cluster) -> None:
+        """Its connections are made in the same way: endpoints come as they are."""
+        mine = {endpoint.name: endpoint for endpoint in self.endpoints}
+        named = {**old._named, CONFIG: self._named[CONFIG]}
+        self.endpoints = old.endpoints
+        self._named = named
+        for endpoint in self.endpoints:
+            self._own(endpoint)
+            if self.settings.health is None:
+                endpoint.release(Hold.PENDING, CONFIG)
+                endpoint.release(Hold.FAILING, CONFIG)
+            if self.outliers is None:
+                endpoint.release(Hold.EJECTED, CONFIG)
+        breaker = old.breaker
+        if self.breaker is not None and breaker is not None and old.settings.breaker == self.settings.breaker:
+            breaker.told = self._breaker_changed
+            self.breaker = breaker
+        self._settle(mine)
+        self._roster_changed()
+
+    def _take_words(self, old: Cluster) -> None:
+        """Its connections are others; what operators said of the endpoints still holds."""
+        for source, found in old._named.items():
+            if source != CONFIG:
+                self.update(source, found.values())
+        for endpoint in self.endpoints:
+            before = old.endpoint(endpoint.name)
+            if before is None:
+                continue
+            reason = before.standing.reasons.get(Hold.DRAINED)
+            if reason is not None:
+                endpoint.hold(Hold.DRAINED, reason, CONFIG)
+            if before.weighed:
+                endpoint.weighed = True
+                endpoint.weigh(before.weight)
+
+    def end(self) -> None:
+        """Another cluster serves, or none: pools that no other one took over keep no connection."""
+        self._serves = False
+        for endpoint in self.endpoints:
+            if endpoint.owner is self:
+                endpoint.owner = None
+                endpoint.pool.close()
+
+    def follow(self, follower: RosterFollower) -> None:
+        """Call now and whenever the set of endpoints changes."""
+        self._followers.append(follower)
+        follower(self.endpoints)
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """The endpoint of this name."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+
+    # What happens to endpoints.
+
+    def standing_changed(self, endpoint: Endpoint, hold: Hold, source: str) -> None:
+        """`Owner`."""
+        reason = endpoint.standing.reasons.get(hold)
+        for key, selection in self._selections.items():
+            if _has(endpoint, key):
+                selection.standing_changed(endpoint)
+        if reason is not None:
+            self._tell("endpoint_held", endpoint, source=source, reason=f"{hold.value}: {reason}")
+            return
+        self._tell("endpoint_released", endpoint, source=source, reason=f"no longer {hold.value}")
+        if self.breaker is not None and endpoint.standing.free:
+            self.breaker.nudge()
+
+    def share_changed(self, endpoint: Endpoint) -> None:
+        """`Owner`."""
+        for key, selection in self._selections.items():
+            if _has(endpoint, key):
+                selection.share_changed(endpoint)
+
+    def _roster_changed(self) -> None:
+        for key, selection in self._selections.items():
+            selection.roster(self._part(key))
+        for follower in self._followers:
+            follower(self.endpoints)
+
+    def _part(self, key: frozenset[tuple[str, str]]) -> tuple[Endpoint, ...]:
+        return tuple(endpoint for endpoint in self.endpoints if _has(endpoint, key)) if key else self.endpoints
+
+    def _breaker_changed(self, state: State, reason: str) -> None:
+        if self._serves:
+            self.environment.events.add("breaker_changed", self.name, source="breaker", state=state, reason=reason)
+
+    def _tell(self, kind: str, endpoint: Endpoint, *, source: str, reason: str = "") -> None:
+        if not self._serves:
+            return
+        state = endpoint.standing.state
+        self.environment.events.add(kind, self.name, endpoint.name, source=source, state=state, reason=reason)
 
     def __repr__(self) -> str:
         return f"<Cluster {self.name} {list(self.endpoints)!r}>"
+
+
+def _has(endpoint: Endpoint, facts: frozenset[tuple[str, str]]) -> bool:
+    return all(endpoint.meta.get(name) == value for name, value in facts)

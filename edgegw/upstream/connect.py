@@ -30,8 +30,8 @@ from edgegw.net.sockets import Place, TcpPlace, UnixPlace
 from edgegw.net.tls import TlsError, UpstreamTls, wrap_client
 from edgegw.net.upstream import Http1Upstream
 from edgegw.runtime.wheel import Wheel
+from edgegw.upstream.address import EndpointUrl, Protocol
 from edgegw.upstream.handshake import Handshake
-from edgegw.upstream.settings import EndpointUrl, Protocol
 from edgegw.wire.http1_limits import RESPONSE_LIMITS
 
 

@@ -2,25 +2,92 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
 from twisted.internet.defer import Deferred
 
+from edgegw.errors import GatewayError, Side
 from edgegw.exchange.model import Exchange, Outcome
 from edgegw.net.call import UpstreamConnection
 from edgegw.runtime.wheel import Wheel
+from edgegw.upstream.address import EndpointSettings, EndpointUrl
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.introduction import ProxyVersion, introduction
 from edgegw.upstream.pool import Pool, PoolSettings
-from edgegw.upstream.settings import EndpointSettings, EndpointUrl
+from edgegw.upstream.standing import Hold, Standing
+
+HISTORY = 32
+"""Probes that are remembered of each endpoint."""
+
+
+class Probed(NamedTuple):
+    """One active probe. at_s: Unix time. took_s: seconds. detail: a few words, such as `200` or `connect_refused`."""
+
+    at_s: float
+    ok: bool
+    took_s: float
+    detail: str
+
+
+class Observer(Protocol):
+    """Who learns from exchanges how an endpoint does: outlier detection, breaker, latency. Called for every attempt: be quick."""
+
+    def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
+        """A response head came, so many seconds after the attempt had its connection."""
+
+    def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
+        """None came, or the body behind it broke off, and it was not the downstream peer's doing."""
+
+
+class Owner(Protocol):
+    """The upstream that the endpoint belongs to."""
+
+    def standing_changed(self, endpoint: Endpoint, hold: Hold, source: str) -> None:
+        """A hold began (`hold in endpoint.standing.reasons`) or ended."""
+
+    def share_changed(self, endpoint: Endpoint) -> None:
+        """Its weight or its warmth is another one."""
 
 
 class Endpoint:
-    """One address with its pool and its counts.
+    """One address with its pool, its standing and its counts.
 
-    name: the URL as configured, for logs and metrics. authority: what `host: upstream` sends as Host. proxy_protocol: the PROXY
-    header that its connections begin with; each then belongs to one exchange.
+    Attributes:
+        name: the URL, for logs and metrics; unique in an upstream. authority: what `host: upstream` sends as Host.
+        source: who named it: `config`, or a discovery source. zone, tier, meta: for balancing.
+        weight: as configured, found or, if `weighed`, set by an operator. warmth: 1, less in slow start.
+        share: their product, what balancers go by, relative to the others of its group.
+        standing: whether it may be chosen. history: of its active probes, latest last. ejections: how often it was ejected lately.
+        ewma_s: peak latency, moving; kept by the balancer that goes by it.
+        in_flight: exchanges on it. observers: who is told about attempts. owner: who is told about changes.
     """
 
-    __slots__ = ("_connector", "_proxy_protocol", "authority", "in_flight", "name", "pool", "url", "weight")
+    __slots__ = (
+        "_connector",
+        "_proxy_protocol",
+        "authority",
+        "ejections",
+        "ewma_s",
+        "history",
+        "in_flight",
+        "meta",
+        "name",
+        "observers",
+        "owner",
+        "pool",
+        "share",
+        "source",
+        "stamp_s",
+        "standing",
+        "tier",
+        "url",
+        "warmth",
+        "weighed",
+        "weight",
+        "zone",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -29,6 +96,7 @@ class Endpoint:
         connector: Connector,
         wheel: Wheel,
         proxy_protocol: ProxyVersion | None = None,
+        source: str = "config",
     ) -> None:
         url = EndpointUrl.parse(settings.url)
         self.name = settings.url
@@ -36,13 +104,53 @@ class Endpoint:
         self._connector = connector
         self._proxy_protocol = proxy_protocol
         self.authority = url.authority.encode("ascii")
+        self.source = source
+        self.zone = settings.zone
+        self.tier = settings.tier
+        self.meta: Mapping[str, str] = settings.meta
         self.weight = settings.weight
+        self.weighed = False
+        self.warmth = 1.0
+        self.share = float(settings.weight)
+        self.standing = Standing()
+        self.history: deque[Probed] = deque(maxlen=HISTORY)
+        self.ejections = 0
+        self.ewma_s = 0.0
+        self.stamp_s = 0.0
         self.in_flight = 0
+        self.observers: tuple[Observer, ...] = ()
+        self.owner: Owner | None = None
 
         def connect() -> Deferred[UpstreamConnection]:
             return connector.connect(url)
 
         self.pool = Pool(pool, wheel, connect, connector.expected_room(url), shared=proxy_protocol is None)
+
+    # Whether and how much.
+
+    def hold(self, by: Hold, reason: str, source: str = "") -> None:
+        """It may not be chosen. reason: in words. source: who says so, for the event."""
+        if self.standing.hold(by, reason) and self.owner is not None:
+            self.owner.standing_changed(self, by, source)
+
+    def release(self, by: Hold, source: str = "") -> None:
+        """That reason is gone; there may be others."""
+        if self.standing.release(by) and self.owner is not None:
+            self.owner.standing_changed(self, by, source)
+
+    def weigh(self, weight: int | None = None, warmth: float | None = None) -> None:
+        """Change its share. weight: 1 to 1000. warmth: above 0, at most 1."""
+        if weight is not None:
+            self.weight = weight
+        if warmth is not None:
+            self.warmth = warmth
+        share = self.weight * self.warmth
+        if share != self.share:
+            self.share = share
+            if self.owner is not None:
+                self.owner.share_changed(self)
+
+    # What exchanges do with it.
 
     def connection(self, exchange: Exchange) -> Deferred[UpstreamConnection]:
         """`Pool.connection` for this exchange, which is introduced to the endpoint if it wants that."""
@@ -60,9 +168,31 @@ class Endpoint:
             return self._connector.connect(self.url, "http1")
         return self._connector.connect(self.url, "http1", introduction(self._proxy_protocol, exchange))
 
-    def left(self, _exchange: Exchange, _outcome: Outcome) -> None:
+    def probe_connection(self) -> Deferred[UpstreamConnection]:
+        """A connection for an active probe: of its own, never from the pool and never into it.
+
+        Raises (through the Deferred):
+            GatewayError: what connecting ended in.
+        """
+        return self._connector.connect(self.url)
+
+    def answered(self, status: int, took_s: float) -> None:
+        """An attempt got a response head."""
+        for observer in self.observers:
+            observer.answered(self, status, took_s)
+
+    def failed(self, error: GatewayError) -> None:
+        """An attempt got none, and that was not the downstream peer's doing."""
+        for observer in self.observers:
+            observer.failed(self, error)
+
+    def left(self, _exchange: Exchange, outcome: Outcome) -> None:
         """An exchange that was answered from here is over."""
         self.in_flight -= 1
+        error = outcome.error
+        if error is not None and error.side is Side.UPSTREAM:
+            self.failed(error)
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.name} weight={self.weight} in_flight={self.in_flight} {self.pool!r}>"
+        state = self.standing.state
+        return f"<Endpoint {self.name} {state} weight={self.weight} in_flight={self.in_flight} {self.pool!r}>"

@@ -4,7 +4,7 @@ import unittest
 
 from edgegw.gateway.builtins import BALANCERS, MIDDLEWARE, Parts
 from edgegw.middleware.header_rules import HEADER_RULES
-from edgegw.upstream.settings import UpstreamDefaults
+from edgegw.upstream.balance.settings import BalanceSettings
 from tests.gateway.foreign import POINTS, STAMP, point
 
 
@@ -13,7 +13,7 @@ class PartsTests(unittest.TestCase):
         self.assertEqual(len({part.name for part in MIDDLEWARE}), len(MIDDLEWARE))
 
     def test_every_balancer_that_can_be_said_is_there(self) -> None:
-        said = UpstreamDefaults.model_json_schema()["properties"]["balance"]["enum"]
+        said = BalanceSettings.model_json_schema()["properties"]["by"]["enum"]
         self.assertEqual(sorted(said), sorted(BALANCERS))
 
     def test_names(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgegw.exchange.model import Exchange, Response
 from edgegw.testing.origin import OriginConnection, answer, refused
-from edgegw.upstream.settings import EndpointUrl
+from edgegw.upstream.address import EndpointUrl
 from tests.targets.websockets import Case, Double, handshake, switch
 from tests.wire.test_websocket import KEY
 

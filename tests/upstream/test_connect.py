@@ -25,8 +25,8 @@ from edgegw.net.tls import ServerTls, UpstreamTls, wrap_server
 from edgegw.net.upstream import Call, Http1Upstream
 from edgegw.runtime.wheel import Wheel
 from edgegw.testing.origin import answer
+from edgegw.upstream.address import EndpointUrl
 from edgegw.upstream.connect import Connector
-from edgegw.upstream.settings import EndpointUrl
 from tests.certs import Authority
 from tests.net.tlspair import AUTHORITY, SHOP, store
 

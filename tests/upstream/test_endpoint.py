@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.exchange.model import Outcome
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import Origin, cluster
-from edgegw.upstream.settings import EndpointUrl
+from edgegw.upstream.address import EndpointUrl
 
 
 class EndpointTests(SynchronousTestCase):

@@ -17,11 +17,11 @@ from edgegw.net.upstream import Call, Http1Upstream
 from edgegw.runtime.wheel import Wheel
 from edgegw.testing.exchanges import FakeConnection, make_exchange
 from edgegw.testing.origin import Origin, answer
+from edgegw.upstream.address import EndpointSettings, EndpointUrl
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.introduction import ProxyVersion
 from edgegw.upstream.pool import Pool, PoolSettings
-from edgegw.upstream.settings import EndpointSettings, EndpointUrl
 from tests.net.tlspair import AUTHORITY
 
 LINE = b"PROXY TCP4 192.0.2.1 192.0.2.254 50000 80\r\n"

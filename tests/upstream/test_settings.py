@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import ValidationError
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.upstream.settings import EndpointSettings, EndpointUrl, UpstreamSettings
+from edgegw.upstream.address import EndpointSettings, EndpointUrl
+from edgegw.upstream.settings import UpstreamSettings
 
 
 class EndpointUrlTests(SynchronousTestCase):

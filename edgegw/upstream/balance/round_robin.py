@@ -11,7 +11,14 @@ from edgegw.upstream.endpoint import Endpoint
 class RoundRobin:
     """One endpoint after the other, weights ignored."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, members: Sequence[Endpoint]) -> None:
+        self.allow(members)
+
+    def reweigh(self, endpoint: Endpoint) -> None:
+        """Its share is another one."""
+
+    def allow(self, endpoints: Sequence[Endpoint]) -> None:
+        """Choose among these."""
         self._endpoints = tuple(endpoints)
         self._next = 0
 

@@ -17,7 +17,14 @@ from edgegw.upstream.endpoint import Endpoint
 class WeightedRoundRobin:
     """Endpoints in proportion to their weights (positive integers)."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, members: Sequence[Endpoint]) -> None:
+        self.allow(members)
+
+    def reweigh(self, endpoint: Endpoint) -> None:
+        """Its share is another one."""
+
+    def allow(self, endpoints: Sequence[Endpoint]) -> None:
+        """Choose among these."""
         # Whole numbers keep the shares exact for ever: the step of weight w is proportional to 1 / w. Each begins at another
         # part of its step, so that light ones do not come all together at the end of a round.
         count = len(endpoints)

@@ -1,0 +1,1 @@
+"""Active health: probes of their own connections, on timers."""
