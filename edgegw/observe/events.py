@@ -71,6 +71,11 @@ class Events:
         for follower in list(self._followers.values()):
             follower(event)
 
+    @property
+    def last(self) -> int:
+        """The number of the latest; 0 if there was none."""
+        return self._number
+
     def since(self, number: int = 0) -> list[Event]:
         """Events after this number, oldest first, as far as they are kept."""
         return [event for event in self._kept if event.number > number]

@@ -15,6 +15,7 @@ from edgegw.upstream.bulkhead import Bulkhead
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
+from edgegw.upstream.health.checks import HealthChecks
 from edgegw.upstream.outlier import Outliers
 from edgegw.upstream.retry import RetryPolicy
 from edgegw.upstream.selection import BuildBalancer, Selection
@@ -53,6 +54,7 @@ class Cluster:
         self.retry = RetryPolicy(settings.retry, environment)
         self.breaker = Breaker(settings.breaker, environment, self._breaker_changed) if settings.breaker else None
         self.bulkhead = Bulkhead(settings.bulkhead, environment) if settings.bulkhead.requests else None
+        self.checks: HealthChecks | None = None
         self.outliers = Outliers(settings.outlier, environment, lambda: self.endpoints) if settings.outlier else None
         # None: as it came; empty: the endpoint's own.
         self.host: bytes | None = {"preserve": None, "upstream": b""}.get(settings.host, settings.host.encode("ascii"))
@@ -140,27 +142,27 @@ class Cluster:
     def _remove(self, endpoint: Endpoint) -> None:
         if self.outliers is not None:
             self.outliers.forget(endpoint)
-        endpoint.hold(Hold.REMOVED, f"no longer named by {endpoint.source}", endpoint.source)
         endpoint.owner = None
+        endpoint.hold(Hold.REMOVED, f"no longer named by {endpoint.source}")
         # What is in flight on it finishes.
         endpoint.pool.close()
         self._tell("endpoint_removed", endpoint, source=endpoint.source)
 
     def begin(self, old: Cluster | None) -> None:
         """It serves from here on, instead of `old`: what the reload left alone comes along, with its connections and standing."""
-        if old is not None:
-            if old.connector is self.connector:
-                self._take_over(old)
-            else:
-                self._take_words(old)
         self._serves = True
+        if old is not None and old.connector is self.connector:
+            self._take_over(old)
+            return
+        before = {endpoint.name: endpoint for endpoint in old.endpoints} if old is not None else {}
+        if old is not None:
+            self._take_words(old)
         for endpoint in self.endpoints:
-            if endpoint.owner is not self:
-                self._own(endpoint)
-        known = {endpoint.name for endpoint in old.endpoints} if old is not None else set()
-        for endpoint in self.endpoints:
-            if endpoint.name not in known:
+            if endpoint.name not in before:
                 self._tell("endpoint_added", endpoint, source=endpoint.source)
+        for name, endpoint in before.items():
+            if self.endpoint(name) is None:
+                self._tell("endpoint_removed", endpoint, source=endpoint.source)
 
     def _take_over(self, old: Cluster) -> None:
         """Its connections are made in the same way: endpoints come as they are."""
@@ -214,6 +216,31 @@ class Cluster:
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint of this name."""
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
+
+    def tick(self) -> None:
+        """Some time went by: ejections end, slow starts go on."""
+        if self.outliers is not None:
+            self.outliers.tick()
+
+    def weigh(self, endpoint: Endpoint, weight: int | None) -> None:
+        """An operator sets a weight, which holds whatever the sources say, or with None gives it back to them."""
+        endpoint.weighed = weight is not None
+        if weight is None:
+            named = next(found[endpoint.name] for found in self._named.values() if endpoint.name in found)
+            weight = named.settings.weight
+        if weight != endpoint.weight:
+            endpoint.weigh(weight)
+            self._tell("endpoint_changed", endpoint, source="operator", reason=f"weight {weight}")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Who named endpoints, the first first."""
+        return tuple(self._named)
+
+    def forget(self, source: str) -> None:
+        """What this source named is not named any more."""
+        if self._named.pop(source, None) is not None:
+            self._settle({})
 
     # What happens to endpoints.
 

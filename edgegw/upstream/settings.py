@@ -73,4 +73,4 @@ class UpstreamDefaults(Settings):
 class UpstreamSettings(UpstreamDefaults):
     """A named set of endpoints."""
 
-    endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, description="The addresses behind this name.")
+    endpoints: tuple[EndpointSettings, ...] = Field(default=(), description="The addresses behind this name.")

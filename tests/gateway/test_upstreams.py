@@ -11,10 +11,11 @@ from edgegw.config.problems import Problem, Problems
 from edgegw.config.source import loads
 from edgegw.gateway.builtins import BALANCERS
 from edgegw.gateway.loading import accept
-from edgegw.gateway.upstreams import Upstreams, files_digest, retire
+from edgegw.gateway.upstreams import Upstreams, begin, files_digest
 from edgegw.net.resolver import Resolver
 from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.cluster import Cluster
+from edgegw.upstream.environment import Environment
 from tests.certs import Authority
 
 Clusters = dict[str, Cluster]
@@ -26,13 +27,16 @@ class UpstreamsCase(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         Authority("one").write(self.folder)
         clock = Clock()
-        self.upstreams = Upstreams(clock, Wheel(clock), Resolver(clock, lambda name: None), BALANCERS)  # type: ignore[arg-type, return-value]
+        wheel = Wheel(clock)
+        resolver = Resolver(clock, lambda name: None)  # type: ignore[arg-type, return-value]
+        self.upstreams = Upstreams(Environment(clock, wheel, resolver), BALANCERS)
 
     def build(self, text: str, old: Clusters | None = None, more: str = "") -> Clusters:
         document = loads(f"edgegw: 1\nlisten: [80]\nupstreams: {{{text}}}\n{more}", environ={})
         problems = Problems()
         made = self.upstreams.build(accept(document, self.folder).settings, old or {}, self.folder, problems)
         self.assertEqual(list(problems), [])
+        begin(made, old or {})
         return made
 
     def problems(self, text: str, more: str = "") -> list[Problem]:
@@ -92,24 +96,24 @@ class TakeOverTests(UpstreamsCase):
         old = self.one('{url: "http://a", weight: 2}, "http://b"')
         new = self.one('{url: "http://a", weight: 5}, "http://b"', old)
         before, after = old["u"].endpoints[0], new["u"].endpoints[0]
-        self.assertEqual((before.weight, after.weight), (2, 5), "the old snapshot still goes by the old weight")
-        self.assertIs(after.pool, before.pool)
+        self.assertIs(after, before)
+        self.assertEqual(after.weight, 5)
         self.assertIs(new["u"].endpoints[1], old["u"].endpoints[1])
-        retire(old, new)
         self.assertFalse(after.pool._closed)
 
     def test_the_same_url_twice(self) -> None:
-        """Two endpoints stay two."""
-        old = self.one('"http://a", "http://a"')
-        new = self.one('"http://a", "http://a", "http://b"', old)
-        self.assertEqual(new["u"].endpoints[:2], old["u"].endpoints)
-        self.assertEqual(len({id(each) for each in new["u"].endpoints}), 3)
-        weighed = self.one('"http://a", {url: "http://a", weight: 3}', old)
-        pools = [each.pool for each in weighed["u"].endpoints]
-        self.assertEqual(pools, [each.pool for each in old["u"].endpoints])
-        swapped = self.one('{url: "http://a", weight: 3}, "http://a"', weighed)
-        self.assertEqual([each.weight for each in swapped["u"].endpoints], [3, 1])
-        self.assertEqual({id(each) for each in swapped["u"].endpoints}, {id(each) for each in weighed["u"].endpoints})
+        problems = self.problems('u: {endpoints: ["http://a", "http://b", "http://a"]}')
+        self.assertEqual([each.loc for each in problems], [("upstreams", "u", "endpoints", 2)])
+        self.assertIn("endpoints[0] already", problems[0].message)
+
+    def test_building_changes_nothing_that_serves(self) -> None:
+        """What is built may be thrown away: another reload, a dry run."""
+        old = self.one('"http://a", "http://b"')
+        before = old["u"].endpoints
+        document = loads('edgegw: 1\nlisten: [80]\nupstreams: {u: {endpoints: ["http://b"]}}\n', environ={})
+        self.upstreams.build(accept(document, self.folder).settings, old, self.folder, Problems())
+        self.assertEqual(old["u"].endpoints, before)
+        self.assertTrue(all(each.owner is old["u"] and each.standing.free for each in before))
 
     def test_the_first_https_endpoint_gets_tls(self) -> None:
         """Ways to connect that never needed TLS do not know how to."""
@@ -134,11 +138,11 @@ class TakeOverTests(UpstreamsCase):
         self.assertIsNot(new["u"].endpoints[0].pool, old["u"].endpoints[0].pool)
 
 
-class RetireTests(UpstreamsCase):
+class BeginTests(UpstreamsCase):
     def test_only_what_nobody_holds_is_closed(self) -> None:
         old = self.build('u: {endpoints: ["http://a", "http://b"]}, v: {endpoints: ["http://c"]}')
         new = self.build('u: {endpoints: ["http://a"]}', old)
-        retire(old, new)
+        self.assertEqual(list(new), ["u"])
         closed = [each.pool._closed for cluster in old.values() for each in cluster.endpoints]
         self.assertEqual(closed, [False, True, True])
 

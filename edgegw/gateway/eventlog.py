@@ -1,0 +1,63 @@
+"""Events of upstreams, told to the log and counted. A change of a thousand endpoints is one change: the log has a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger, LogLevel
+
+from edgegw.observe.events import Event, Events
+from edgegw.observe.metrics import Registry
+
+LINES = 50
+PERIOD_S = 10.0
+"""So many lines in so many seconds; the rest is counted, and `edgegw events` has it."""
+
+_BAD = frozenset({"endpoint_held", "source_stale", "source_refused"})
+
+_log = Logger("edgegw.upstream")
+
+
+class EventLog:
+    """Follows the events of the process.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, events: Events, registry: Registry, clock: Callable[[], float]) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._began_s = clock()
+        self._lines = 0
+        events.follow(self._happened)
+
+    def _happened(self, event: Event) -> None:
+        self._registry.upstream_events.child(upstream=event.upstream, kind=event.kind).inc()
+        if event.kind == "endpoint_added" and event.source == "config":
+            return  # It says nothing that the configuration does not say.
+        now_s = self._clock()
+        if now_s - self._began_s >= PERIOD_S:
+            if self._lines > LINES:
+                _log.warn("and {count} more changes of upstreams", count=self._lines - LINES)
+            self._began_s, self._lines = now_s, 0
+        self._lines += 1
+        if self._lines <= LINES:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        bad = event.kind in _BAD or (event.kind == "panic_changed" and event.state == "panic")
+        bad = bad or (event.kind == "breaker_changed" and event.state == "refusing")
+        _log.emit(
+            LogLevel.warn if bad else LogLevel.info,
+            "upstream {upstream}{endpoint}: {what}{state}{reason}{source}",
+            upstream=event.upstream,
+            endpoint=f" {event.endpoint}" if event.endpoint else "",
+            what=event.kind.replace("_", " "),
+            state=f", now {event.state}" if event.state else "",
+            reason=f": {event.reason}" if event.reason else "",
+            source=f" ({event.source})" if event.source else "",
+        )
+
+    def __repr__(self) -> str:
+        return f"<EventLog {self._lines} lines since {self._began_s:.0f} s>"
