@@ -1,4 +1,4 @@
-"""What a configuration does: routes, match, upstreams. Of a file, or with --running of the gateway that runs."""
+"""What a configuration does: routes, match. Of a file, or with --running of the gateway that runs."""
 
 from __future__ import annotations
 
@@ -95,29 +95,6 @@ def _print_match(out: Output, found: Mapping[str, Any]) -> None:
             out.line(f"  {plain(each['match'])}  ({plain(each['place'])}): {plain(each['lost_because'])}")
 
 
-def run_upstreams(call: Call) -> int:
-    """Endpoints, as the running gateway sees them."""
-    found = ask(control_socket(call), "upstreams")["upstreams"]
-    if call.out.is_json:
-        call.out.data(found)
-        return EXIT_OK
-    rows = [
-        (
-            upstream["name"],
-            each["name"],
-            each["weight"],
-            each["in_flight"],
-            each["connections"]["leased"],
-            each["connections"]["idle"],
-            each["queued"],
-        )
-        for upstream in found
-        for each in upstream["endpoints"]
-    ]
-    call.out.table(("UPSTREAM", "ENDPOINT", "WEIGHT", "IN FLIGHT", "LEASED", "IDLE", "QUEUED"), rows)
-    return EXIT_OK
-
-
 ROUTES = Verb(
     "routes",
     "list the routes, what they match and where they go",
@@ -143,10 +120,4 @@ MATCH = Verb(
     ),
     "Exits with 1 if no route takes it.",
     ("edgegw match /users/7", "edgegw match 'POST https://api.example.com/users' -H 'Cookie: a=b' --client 10.0.0.7"),
-)
-UPSTREAMS = Verb(
-    "upstreams",
-    "list the endpoints of the running gateway, what is in flight, and their connections",
-    run_upstreams,
-    (CONFIG, STATE, *FORMS),
 )

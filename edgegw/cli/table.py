@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgegw.cli import looking, offline, pages, past, running, starting
+from edgegw.cli import looking, offline, pages, past, running, starting, upstreams
 from edgegw.cli.verbs import Verb
 
 _BY_GROUP: Mapping[str, tuple[Verb, ...]] = {
@@ -17,8 +17,15 @@ _BY_GROUP: Mapping[str, tuple[Verb, ...]] = {
         looking.ROUTES,
         looking.MATCH,
     ),
-    "Change a running gateway": (running.RELOAD, past.DIFF, past.HISTORY, running.ROLLBACK, running.STOP),
-    "Look at it": (running.STATUS, looking.UPSTREAMS),
+    "Change a running gateway": (
+        running.RELOAD,
+        past.DIFF,
+        past.HISTORY,
+        running.ROLLBACK,
+        upstreams.UPSTREAM,
+        running.STOP,
+    ),
+    "Look at it": (running.STATUS, upstreams.UPSTREAMS, upstreams.EVENTS),
     "Other": (pages.VERSION, pages.DOCS),
 }
 

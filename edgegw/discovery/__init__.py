@@ -1,4 +1,13 @@
 """What keeps the endpoints of upstreams current.
 
-interfaces.py  the contract between a source and the feed that it tells
+interfaces.py   the contract between a source and the feed that it tells; what a kind of source is
+settings.py     `discovery` of an upstream: what to watch
+connections.py  the top-level `discovery`: how to reach what is watched, by name
+parts.py        kinds by name; `build_feed`
+candidate.py    what a source heard becomes an endpoint, or is refused
+policy.py       which addresses may be connected to (SSRF)
+damping.py      endpoints that come and go too often
+feed.py         stands between a source and an upstream: policy, damping, last known good, staleness
+snapshots.py    the last known good on disk
+file.py, dns.py, kubernetes/, consul.py, nats.py   the sources
 """

@@ -12,14 +12,15 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from edgegw.config.mask import Mask
-from edgegw.config.problems import Loc, Problem, Problems, quoted
+from edgegw.config.problems import Loc, Problem, Problems
 from edgegw.config.source import Document, at
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.predicates import compile_when
 from edgegw.gateway.builtins import BALANCERS, Parts
-from edgegw.gateway.parts import FOREIGN, own_step, told
+from edgegw.gateway.parts import own_step
 from edgegw.gateway.settings import GatewaySettings, RouteSettings, merged
 from edgegw.gateway.snapshot import Snapshot
+from edgegw.gateway.targets import Said, Targets
 from edgegw.gateway.telemetry import Telemetry
 from edgegw.gateway.upstreams import Upstreams, files_digest
 from edgegw.middleware.access_record import AccessRecord
@@ -48,13 +49,7 @@ from edgegw.routing.rewrite import Rewrite
 from edgegw.routing.router import Route, Router
 from edgegw.routing.tree import Tree
 from edgegw.runtime.wheel import Wheel
-from edgegw.targets.files import Files
-from edgegw.targets.proxy import Proxy
-from edgegw.targets.redirect import Redirect
-from edgegw.targets.resource import ResourceTarget
-from edgegw.targets.respond import Respond
 from edgegw.targets.to_https import ToHttps
-from edgegw.targets.websocket import Upgrading, WebSocketTarget, websocket_off
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.environment import Environment
 from edgegw.wire.http1_limits import METHODS, Http1Limits
@@ -135,7 +130,7 @@ class Assembly:
         watched = watched_files(settings, base_dir)
         problems.extend(placed_and_masked(found, document))
         return Snapshot(
-            document, settings, tree, tuple(routes), clusters, terms, watched, datetime.now(UTC),
+            document, settings, tree, tuple(routes), clusters, {}, terms, watched, datetime.now(UTC),
             tls_marks=marks, files_digest=files_digest(watched),
         )  # fmt: skip
 
@@ -193,6 +188,7 @@ class Assembly:
     ) -> tuple[list[Route], list[Entry]]:
         routes: list[Route] = []
         entries: list[Entry] = []
+        targets = Targets(self._with.environment, self._with.telemetry, clusters, base_dir)
         names = {route.name for route in settings.routes if route.name is not None}
         for index, own in enumerate(settings.routes):
             here = problems.under("routes", index)
@@ -202,12 +198,12 @@ class Assembly:
             captures = match.parameters if match is not None else frozenset()
             if route.to is None and "websocket" in own.model_fields_set:
                 here.add(("websocket",), 'only routes with "to" open WebSockets')
-            target = self._target(own, route, clusters, base_dir, here, captures)
+            name = route.name or _free_name(str(match), names)
+            target = targets.build(Said(name, own, route), here, captures)
             canonical = self._canonical_steps(route, base_dir, here)
             steps = self._own_steps(route.middleware, base_dir, here.under("middleware"))
             if match is None or target is None:
                 continue
-            name = route.name or _free_name(str(match), names)
             # Outside everything a route may reorder: what is in flight is the gateway's own account.
             responder = self._with.telemetry.in_flight(name)(fold(canonical, steps, target))
             cors = cors_of(route.grpc.web) if route.to is not None else None
@@ -265,48 +261,6 @@ class Assembly:
             if step is not None:
                 steps.append(step)
         return steps
-
-    def _target(
-        self,
-        own: RouteSettings,
-        route: RouteSettings,
-        clusters: dict[str, Cluster],
-        base_dir: Path,
-        problems: Problems,
-        captures: frozenset[str],
-    ) -> Responder | None:
-        reactor = self._with.reactor
-        if route.to is not None:
-            cluster = clusters.get(route.to)
-            return self._proxy(own, route, cluster) if cluster is not None else None
-        if route.respond is not None:
-            return Respond.compile(route.respond, problems.under("respond"))
-        if route.redirect is not None:
-            return Redirect.compile(route.redirect, problems.under("redirect"), captures)
-        if route.files is not None:
-            return Files.compile(route.files, problems.under("files"), base_dir, reactor)
-        assert route.resource is not None
-        try:
-            return ResourceTarget.compile(route.resource, problems.under("resource"), reactor, route.body_limit)
-        except FOREIGN as error:
-            # A script without a guard ends the process when it is imported.
-            problems.add(("resource",), f"{quoted(route.resource)} cannot be imported: {told(error)}")
-            return None
-
-    def _proxy(self, own: RouteSettings, route: RouteSettings, cluster: Cluster) -> Responder:
-        """What is said closest to the exchange holds: the route, then its upstream, then the defaults of routes."""
-        times = cluster.settings.timeouts
-        limits = []
-        for name in ("head", "idle"):
-            of_upstream = getattr(times, name) if name in times.model_fields_set else None
-            said = (getattr(own.timeout, name), of_upstream, getattr(route.timeout, name))
-            limits.append(next((limit for limit in said if limit is not None), getattr(times, name)))
-        head, idle = limits
-        metrics, wheel, sockets = self._with.telemetry.upstream(cluster.name), self._with.wheel, route.websocket
-        proxy = Proxy(cluster, head, idle, self._with.reactor.seconds, metrics)
-        if sockets.mode == "off":
-            return Upgrading(proxy, websocket_off)
-        return Upgrading(proxy, WebSocketTarget(cluster, sockets, (head, idle), wheel, metrics))
 
 
 def _free_name(match: str, taken: set[str]) -> str:

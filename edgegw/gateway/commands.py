@@ -9,7 +9,9 @@ texts       {number}: the texts of one of them
 diff        {old, new}: each a number, `running` or `file`; what differs
 routes      every route
 match       {request, headers, client}: which route takes a request, and why
-upstreams   endpoints with what is in flight and their connections
+upstreams   every upstream with breaker, discovery and endpoints: standing, checks, what is in flight, connections
+upstream    {name, action, endpoint, weight}: drain, ready, weight of an endpoint; reset of the breaker
+events      {since, wait_s}: what happened to upstreams after this number; waits so long if there is nothing yet
 stop        drain, then end the process
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from twisted.internet.defer import Deferred
@@ -29,14 +31,20 @@ from edgegw.config.diff import diff
 from edgegw.config.problems import ConfigError
 from edgegw.config.report import render
 from edgegw.config.source import Document
-from edgegw.gateway import inquiry
+from edgegw.gateway import inquiry, operating, upstream_view
+from edgegw.gateway.eventlog import EventLog
 from edgegw.gateway.history import History, NoSuchNumber
 from edgegw.gateway.loading import accept, base_dir_of, read
 from edgegw.gateway.messages import Refusal, Verdict, changes_data, verdict_data
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.gateway.snapshot import Snapshot
+from edgegw.gateway.upkeep import Upkeep
+from edgegw.upstream.cluster import Cluster
 
 RUNNING, FILE = "running", "file"
+
+MOST_WAIT_S = 30.0
+"""How long `events` may wait."""
 
 _log = Logger("edgegw.gateway.commands")
 
@@ -64,6 +72,14 @@ class Gateway(Protocol):
 
     def status(self) -> dict[str, Any]:
         """One look at the process."""
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Discovery, among others."""
+
+    @property
+    def event_log(self) -> EventLog:
+        """What happened to upstreams."""
 
 
 class CommandError(Exception):
@@ -173,7 +189,50 @@ async def _match(gateway: Gateway, arguments: Arguments) -> dict[str, Any]:
 
 
 async def _upstreams(gateway: Gateway, arguments: Arguments) -> dict[str, Any]:
-    return {"upstreams": inquiry.upstreams(gateway.snapshot.clusters)}
+    return {"upstreams": upstream_view.upstreams(gateway.snapshot.clusters.values(), gateway.upkeep.feeds)}
+
+
+async def _upstream(gateway: Gateway, arguments: Arguments) -> dict[str, Any]:
+    action = _checked(arguments, "action", Literal[operating.ACTIONS])
+    try:
+        cluster = operating.cluster_of(gateway.snapshot.clusters, _checked(arguments, "name", str))
+        if action == "reset":
+            return _reset(cluster)
+        endpoint = operating.endpoint_of(cluster, _checked(arguments, "endpoint", str))
+    except operating.Unknown as error:
+        raise CommandError("unknown", str(error)) from None
+    if action == "drain":
+        operating.drain(endpoint)
+    elif action == "ready":
+        operating.ready(cluster, endpoint)
+    else:
+        cluster.weigh(endpoint, _weight(arguments))
+    state = endpoint.standing.state
+    return {"upstream": cluster.name, "endpoint": endpoint.name, "state": state, "weight": endpoint.weight}
+
+
+def _reset(cluster: Cluster) -> dict[str, Any]:
+    if cluster.breaker is None:
+        raise CommandError("unknown", f"upstream {cluster.name} has no breaker")
+    cluster.breaker.reset()
+    return {"upstream": cluster.name, "breaker": cluster.breaker.state}
+
+
+def _weight(arguments: Arguments) -> int:
+    weight = _number(arguments, "weight")
+    if weight > operating.MOST:
+        raise CommandError("bad_argument", f'"weight" is from 1 to {operating.MOST}')
+    return weight
+
+
+async def _events(gateway: Gateway, arguments: Arguments) -> dict[str, Any]:
+    since, wait_s = _checked(arguments, "since", int, 0), _checked(arguments, "wait_s", float, 0.0)
+    if not 0 <= wait_s <= MOST_WAIT_S:
+        raise CommandError("bad_argument", f'"wait_s" is from 0 to {MOST_WAIT_S:g}')
+    events = gateway.event_log.events
+    if wait_s and not events.since(since):
+        await gateway.event_log.next(wait_s)
+    return {"events": [event.as_data() for event in events.since(since)], "last": events.last}
 
 
 async def _stop(gateway: Gateway, arguments: Arguments) -> dict[str, Any]:
@@ -197,6 +256,8 @@ COMMANDS: Mapping[str, Command] = {
     "routes": _routes,
     "match": _match,
     "upstreams": _upstreams,
+    "upstream": _upstream,
+    "events": _events,
     "stop": _stop,
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
 from edgegw.observe.events import Event, Events
@@ -22,13 +22,14 @@ class EventLog:
     """Follows the events of the process.
 
     Args:
-        clock: monotonic seconds.
+        clock: monotonic seconds and `callLater`.
     """
 
-    def __init__(self, events: Events, registry: Registry, clock: Callable[[], float]) -> None:
+    def __init__(self, events: Events, registry: Registry, clock: IReactorTime) -> None:
+        self.events = events
         self._registry = registry
         self._clock = clock
-        self._began_s = clock()
+        self._began_s = clock.seconds()
         self._lines = 0
         events.follow(self._happened)
 
@@ -36,7 +37,7 @@ class EventLog:
         self._registry.upstream_events.child(upstream=event.upstream, kind=event.kind).inc()
         if event.kind == "endpoint_added" and event.source == "config":
             return  # It says nothing that the configuration does not say.
-        now_s = self._clock()
+        now_s = self._clock.seconds()
         if now_s - self._began_s >= PERIOD_S:
             if self._lines > LINES:
                 _log.warn("and {count} more changes of upstreams", count=self._lines - LINES)
@@ -44,6 +45,21 @@ class EventLog:
         self._lines += 1
         if self._lines <= LINES:
             self._tell(event)
+
+    def next(self, wait_s: float) -> Deferred[None]:
+        """Fires at the next event, or after so many seconds."""
+        happened: Deferred[None] = Deferred()
+
+        def fire(_: object = None) -> None:
+            leave()
+            if later.active():
+                later.cancel()
+            if not happened.called:
+                happened.callback(None)
+
+        leave = self.events.follow(fire)
+        later = self._clock.callLater(wait_s, fire)
+        return happened
 
     def _tell(self, event: Event) -> None:
         bad = event.kind in _BAD or (event.kind == "panic_changed" and event.state == "panic")

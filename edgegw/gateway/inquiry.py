@@ -1,8 +1,8 @@
-"""Questions to a snapshot, answered as plain data: what `edgegw routes`, `match` and `upstreams` print."""
+"""Questions to a snapshot, answered as plain data: what `edgegw routes` and `match` print."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,6 @@ from edgegw.gateway.snapshot import Snapshot
 from edgegw.net.settings import ListenSettings
 from edgegw.routing.router import Route
 from edgegw.routing.tree import Found, Refused
-from edgegw.upstream.cluster import Cluster
-from edgegw.upstream.endpoint import Endpoint
 from edgegw.wire.events import RequestHead, ResponseHead, Violation
 from edgegw.wire.http1 import RequestCodec
 from edgegw.wire.http1_limits import Http1Limits
@@ -185,7 +183,7 @@ def route_data(snapshot: Snapshot, route: Route) -> dict[str, Any]:
 def target_text(route: RouteSettings) -> str:
     """What a route does, in two words."""
     if route.to is not None:
-        return f"to {route.to}"
+        return _ways(route)
     if route.respond is not None:
         return f"respond {route.respond.status}"
     if route.redirect is not None:
@@ -195,25 +193,11 @@ def target_text(route: RouteSettings) -> str:
     return f"resource {route.resource}"
 
 
-def upstreams(clusters: Mapping[str, Cluster]) -> list[dict[str, Any]]:
-    """Every upstream with its endpoints: what is in flight, and the connections of each pool."""
-    return [
-        {
-            "name": name,
-            "balance": cluster.settings.balance.by,
-            "endpoints": [_endpoint(each) for each in cluster.endpoints],
-        }
-        for name, cluster in clusters.items()
-    ]
-
-
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    pool = endpoint.pool
-    return {
-        "name": endpoint.name,
-        "weight": endpoint.weight,
-        "in_flight": endpoint.in_flight,
-        "connections": {"open": pool.open, "leased": pool.leased, "idle": pool.idle_count},
-        "queued": pool.queued,
-        "facts": repr(endpoint),
-    }
+def _ways(route: RouteSettings) -> str:
+    """Where a route with upstreams leads: `to a 95, b 5, c when it fits; else d; copied to e`."""
+    several = len(route.destinations) > 1
+    shares = [f"{each} when it fits" if each.when else f"{each} {each.weight}" for each in route.destinations]
+    text = f"to {', '.join(shares)}" if several else f"to {route.destinations[0]}"
+    if route.fallback is not None:
+        text += f"; else {route.fallback.to or 'a fixed answer'}"
+    return text + (f"; copied to {', '.join(each.to for each in route.mirrors)}" if route.mirrors else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -23,16 +24,22 @@ from edgegw.export.settings import ObserveSettings
 from edgegw.gateway.logplace import LogPlace
 from edgegw.gateway.places import observe_place, obstacle, placed
 from edgegw.gateway.snapshot import Snapshot
+from edgegw.gateway.upkeep import Upkeep
 from edgegw.net.accepting import Listening, listen
 from edgegw.net.loop import name_of
 from edgegw.net.sockets import TcpPlace
 from edgegw.observe.metrics import Registry
 from edgegw.observe.process import GarbagePauses, LoopLag, ProcessStats, build_info
 from edgegw.runtime.supervise import Supervised
+from edgegw.upstream.standing import Hold
 
 _log = Logger("edgegw.gateway.observation")
 
 LAG_EVERY_S = 1.0
+
+STATES = ("ready", *(hold.value for hold in Hold if hold is not Hold.REMOVED))
+BREAKER = {"admitting": 0, "probing": 1, "refusing": 2}
+"""What the metrics say of endpoints and breakers."""
 
 
 class Watched(Protocol):
@@ -45,6 +52,10 @@ class Watched(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """What serves."""
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Discovery, among others."""
 
 
 class Observation:
@@ -81,7 +92,7 @@ class Observation:
         self._log_place = log or LogPlace()
         self._log = application_log(settings.log, self._log_place.fd)
         registry.refresh.append(ProcessStats(registry).refresh)
-        registry.refresh.append(self._count_connections)
+        registry.refresh.append(self._look_at_upstreams)
         build_info(registry, edgegw.__version__, name_of(reactor))
 
     @property
@@ -171,15 +182,25 @@ class Observation:
     def _not_ready(self) -> tuple[str, ...]:
         return self._watched.not_ready if self._watched is not None else ("starting",)
 
-    def _count_connections(self) -> None:
-        if self._watched is None:
+    def _look_at_upstreams(self) -> None:
+        watched = self._watched
+        if watched is None:
             return
-        for cluster in self._watched.snapshot.clusters.values():
-            metrics = self._registry.upstream(cluster.name)
+        registry = self._registry
+        for cluster in watched.snapshot.clusters.values():
+            metrics = registry.upstream(cluster.name)
             pools = [endpoint.pool for endpoint in cluster.endpoints]
             metrics.idle.set(sum(pool.idle_count for pool in pools))
             metrics.leased.set(sum(pool.leased for pool in pools))
             metrics.queue.set(sum(pool.queued for pool in pools))
+            states = Counter(endpoint.standing.state for endpoint in cluster.endpoints)
+            for state in STATES:
+                registry.upstream_endpoints.child(upstream=cluster.name, state=state).set(states[state])
+            registry.upstream_panic.child(upstream=cluster.name).set(cluster.selection().panics)
+            if cluster.breaker is not None:
+                registry.breaker_state.child(upstream=cluster.name).set(BREAKER[cluster.breaker.state])
+        for name, feed in watched.upkeep.feeds.items():
+            registry.discovery_age.child(upstream=name).set(feed.age_s())
 
     def reloaded(self, outcome: Literal["ok", "unchanged", "rejected"]) -> None:
         """A reload ended."""

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from edgegw.config.problems import ConfigError, Problem, Problems, quoted
 from edgegw.export.settings import parse_listen
+from edgegw.gateway.destinations import check_destinations
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.settings import ListenSettings
 
-_SHOWN = 10
-
-_UPSTREAM = frozenset({"discovery", "health", "outlier", "breaker", "retry"})
-_ROUTE = frozenset({
-    "auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "retry", "mirror", "handler",
-})  # fmt: skip
+_UPSTREAM = frozenset({"discovery"})
+_ROUTE = frozenset({"auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "handler"})
 LATER: Mapping[str, frozenset[str]] = {
     "": frozenset({"workers", "auth", "limits", "middleware", "discovery", "handlers", "services", "admin"}),
     "upstreams": _UPSTREAM,
-    "upstreams.endpoints": frozenset({"zone", "tier", "meta"}),
     "routes": _ROUTE,
     "defaults": _ROUTE,
     "defaults.upstream": _UPSTREAM,
 }
 """Keys of the language whose parts are not built yet. They are unknown like any other; a guess at another key would mislead."""
 
-_OF_UPSTREAMS = ("grpc", "websocket")
+_OF_UPSTREAMS = ("grpc", "websocket", "retry", "split", "mirror", "fallback")
 """Route keys that mean nothing without `to`."""
 
 
@@ -37,13 +32,7 @@ def check_references(settings: GatewaySettings, problems: Problems) -> None:
     """Names that are used must be defined, names that must differ must differ, and no place is listened on twice."""
     names: dict[str, int] = {}
     for index, route in enumerate(settings.routes):
-        if route.to is not None and route.to not in settings.upstreams:
-            near = get_close_matches(route.to, settings.upstreams, 1)
-            problems.add(
-                ("routes", index, "to"),
-                f"upstream {quoted(route.to)} is not defined; defined: {_listed(settings.upstreams)}",
-                f"did you mean {quoted(near[0])}?" if near else None,
-            )
+        check_destinations(route, settings, problems.under("routes", index))
         for key in _OF_UPSTREAMS:
             if route.to is None and key in route.model_fields_set:
                 problems.add(("routes", index, key), f"{key} is for routes with an upstream; this one has no `to`")
@@ -55,12 +44,6 @@ def check_references(settings: GatewaySettings, problems: Problems) -> None:
             problems.warn(
                 ("listen", index, "redirect"), "no listener here speaks TLS; the redirect leads out of this gateway"
             )
-
-
-def _listed(names: Iterable[str]) -> str:
-    known = list(names)
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return ", ".join(known[:_SHOWN]) + more or "none"
 
 
 class _Tcp(NamedTuple):

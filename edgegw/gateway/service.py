@@ -21,6 +21,7 @@ from edgegw.config.source import Document, restore
 from edgegw.gateway.assembly import Assembly, Resources, numbered, watched_files
 from edgegw.gateway.control import ControlService
 from edgegw.gateway.entrances import Entrances
+from edgegw.gateway.eventlog import EventLog
 from edgegw.gateway.history import History
 from edgegw.gateway.loading import Loaded, accept, read
 from edgegw.gateway.messages import SOCKET
@@ -30,6 +31,7 @@ from edgegw.gateway.places import obstacle
 from edgegw.gateway.reloading import Reader, Turns, Verdict, tell
 from edgegw.gateway.snapshot import Snapshot
 from edgegw.gateway.stage import Ready, Stage
+from edgegw.gateway.upkeep import Upkeep
 from edgegw.runtime.watch import Watch
 
 __all__ = ["GatewayService", "Verdict"]
@@ -76,7 +78,10 @@ class GatewayService(MultiService):
         self.snapshot: Snapshot
         self._ready: Ready | None = None
         self._odd: tuple[Problem, ...] = ()
-        self._stage = Stage(Assembly(resources), self.entrances, observation)
+        self.event_log = EventLog(resources.events, telemetry.registry, resources.reactor)
+        self.upkeep = Upkeep()
+        self.upkeep.setServiceParent(self)  # type: ignore[no-untyped-call]
+        self._stage = Stage(Assembly(resources), self.entrances, observation, self.upkeep)
         self._turns = Turns(self._reload)
         self._reader = Reader(resources.reactor)
         self._rolled_back = False

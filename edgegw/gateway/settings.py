@@ -26,9 +26,13 @@ from edgegw.net.settings import ListenSettings
 from edgegw.net.websocket.settings import WebSocketSettings
 from edgegw.routing.match import MatchSettings
 from edgegw.routing.rewrite import RewriteSettings
+from edgegw.targets.fallback import FallbackSettings
 from edgegw.targets.files import FilesSettings
+from edgegw.targets.mirror import MOST_MIRRORS, MirrorSettings
 from edgegw.targets.redirect import RedirectSettings
 from edgegw.targets.respond import RespondSettings
+from edgegw.targets.split import DestinationSettings, SplitSettings
+from edgegw.upstream.retry import RetrySettings
 from edgegw.upstream.settings import UpstreamDefaults, UpstreamSettings
 
 TARGETS = ("to", "respond", "redirect", "files", "resource")
@@ -94,6 +98,10 @@ class RouteDefaults(Settings):
     websocket: WebSocketSettings = Field(
         default=WebSocketSettings(), description="What becomes of WebSocket handshakes, on routes with `to`."
     )
+    retry: RetrySettings = Field(
+        default=RetrySettings(),
+        description="Attempts after the first. A route's own keys win over `retry` of the upstream, these over `defaults.retry`.",
+    )
     middleware: tuple[MiddlewareUse, ...] = Field(
         default=(), description="Middleware of the route's own, outermost first."
     )
@@ -107,7 +115,24 @@ class RouteSettings(RouteDefaults):
     when: WhenSettings | None = Field(default=None, description="Further conditions.")
     priority: int = Field(default=0, description="Before specificity; larger goes first.")
     rewrite: RewriteSettings | None = Field(default=None, description="Another path or host for the target.")
-    to: str | None = Field(default=None, description="The upstream to proxy to.", examples=["users"])
+    to: DestinationSettings | Annotated[tuple[DestinationSettings, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The upstream to proxy to, or several that share the exchanges.",
+        examples=["users", [{"upstream": "users", "weight": 95}, {"upstream": "users-next", "weight": 5}]],
+    )
+    split: SplitSettings = Field(
+        default=SplitSettings(), description="Whether clients stay with the upstream of `to` that they were drawn to."
+    )
+    mirror: (
+        MirrorSettings | Annotated[tuple[MirrorSettings, ...], Field(min_length=1, max_length=MOST_MIRRORS)] | None
+    ) = Field(
+        default=None,
+        description="Copies of requests for other upstreams; nobody gets their answers.",
+        examples=["shadow"],
+    )
+    fallback: FallbackSettings | None = Field(
+        default=None, description="What answers when `to` cannot.", examples=["static", {"respond": {"status": 503}}]
+    )
     respond: RespondSettings | None = Field(default=None, description="A fixed answer.")
     redirect: RedirectSettings | None = Field(default=None, description="An answer that leads elsewhere.")
     files: FilesSettings | None = Field(default=None, description="Files of a folder.")
@@ -116,6 +141,16 @@ class RouteSettings(RouteDefaults):
         description="Dotted name of a twisted.web IResource, or of what makes one.",
         examples=["shop.web.root"],
     )
+
+    @property
+    def destinations(self) -> tuple[DestinationSettings, ...]:
+        """What `to` says, as a list."""
+        return () if self.to is None else self.to if isinstance(self.to, tuple) else (self.to,)
+
+    @property
+    def mirrors(self) -> tuple[MirrorSettings, ...]:
+        """What `mirror` says, as a list."""
+        return () if self.mirror is None else self.mirror if isinstance(self.mirror, tuple) else (self.mirror,)
 
     @model_validator(mode="after")
     def _one_target(self) -> Any:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edgegw.config.source import Document
+from edgegw.discovery.feed import Feed
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.listener import Terms
 from edgegw.routing.router import Route
@@ -20,6 +21,7 @@ class Snapshot:
     """One configuration, ready to serve.
 
     document, settings: what it was made from. tree, routes: which route an exchange belongs to. clusters: upstreams by name.
+    feeds: the discovery of those that have it.
     terms: how connections of each listener are served, by the listener's name. watched: files it depends on besides the
     configuration itself. since: when it was made. number: its place in the history, 0 before it was accepted. tls_marks,
     files_digest: by which the next one sees whether certificates and other watched files are the same.
@@ -30,6 +32,7 @@ class Snapshot:
     tree: Tree = field(repr=False)
     routes: tuple[Route, ...] = field(repr=False)
     clusters: Mapping[str, Cluster] = field(repr=False)
+    feeds: Mapping[str, Feed] = field(repr=False)
     terms: Mapping[str, Terms] = field(repr=False)
     watched: tuple[Path, ...] = field(repr=False)
     since: datetime

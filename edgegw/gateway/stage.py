@@ -12,6 +12,7 @@ from edgegw.gateway.loading import Loaded, check_ports
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.gateway.snapshot import Snapshot
+from edgegw.gateway.upkeep import Upkeep
 from edgegw.gateway.upstreams import begin
 from edgegw.net.listener import Listener
 
@@ -28,13 +29,15 @@ class Stage:
     """Builds, and either takes or discards.
 
     Args:
-        assembly: builds snapshots. entrances: the listening sockets. observation: logs, metrics and probes.
+        assembly: builds snapshots. entrances: the listening sockets. observation: logs, metrics and probes. upkeep: what runs in
+        time for upstreams.
     """
 
-    def __init__(self, assembly: Assembly, entrances: Entrances, observation: Observation) -> None:
+    def __init__(self, assembly: Assembly, entrances: Entrances, observation: Observation, upkeep: Upkeep) -> None:
         self._assembly = assembly
         self._entrances = entrances
         self._observation = observation
+        self._upkeep = upkeep
         self._held_state: str | None = None
 
     def build(self, loaded: Loaded, problems: Problems, old: Snapshot | None) -> Snapshot:
@@ -83,6 +86,7 @@ class Stage:
         self._entrances.swap(ready.opened, snapshot.terms, snapshot.settings)
         self._observation.swap()
         begin(snapshot.clusters, old.clusters if old is not None else {})
+        self._upkeep.take(snapshot.clusters, snapshot.feeds)
         if old is None:
             self._held_state = snapshot.settings.state
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from twisted.application.service import MultiService
 
@@ -53,29 +52,26 @@ class Upkeep(MultiService):
             if name not in self._cares:
                 care = self._cares[name] = Care(cluster)
                 care.setServiceParent(self)  # type: ignore[no-untyped-call]
-        for name, feed in list(self.feeds.items()):
-            if feeds.get(name) is not feed:
-                del self.feeds[name]
-                feed.disownServiceParent()  # type: ignore[no-untyped-call]
+        left = {name: feed for name, feed in self.feeds.items() if feeds.get(name) is not feed}
+        for feed in left.values():
+            feed.disownServiceParent()  # type: ignore[no-untyped-call]
+        before, self.feeds = self.feeds, dict(feeds)
         for name, feed in feeds.items():
-            if name not in self.feeds:
-                self.feeds[name] = feed
-                feed.tell(partial(self._named, name))
+            if before.get(name) is not feed:
+                if name in left:
+                    feed.succeed(left[name])
                 feed.setServiceParent(self)  # type: ignore[no-untyped-call]
         for name, cluster in clusters.items():
             if name not in feeds:
-                self._forget_others(cluster, CONFIG)
+                for source in cluster.sources:
+                    if source != CONFIG:
+                        cluster.forget(source)
 
-    def _named(self, name: str, source: str, named: Sequence[Named]) -> None:
-        """From a feed. What another source named before a reload holds until this one has said something."""
-        cluster = self._cares[name].cluster
-        cluster.update(source, named)
-        self._forget_others(cluster, source)
-
-    def _forget_others(self, cluster: Cluster, source: str) -> None:
-        for other in cluster.sources:
-            if other not in (CONFIG, source):
-                cluster.forget(other)
+    def update(self, name: str, source: str, named: Sequence[Named]) -> None:
+        """From the feed of an upstream: its cluster, the one that serves now, takes the endpoints."""
+        care = self._cares.get(name)
+        if care is not None:
+            care.cluster.update(source, named)
 
     def __repr__(self) -> str:
         return f"<Upkeep of {len(self._cares)} upstreams, {len(self.feeds)} discovered>"

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems
 from edgegw.exchange.interfaces import Middleware, Responder
+from edgegw.runtime.overload import Overload
 from edgegw.runtime.wheel import Wheel
 
 __all__ = ["Middleware", "MiddlewarePart", "Responder", "Surroundings"]
@@ -29,13 +30,14 @@ class Surroundings:
     """What a factory may build with.
 
     clock: monotonic time. wheel: deadlines. base_dir: the folder that relative paths in the configuration start from.
-    problems: where to report settings that can't work, its root being the entry's `with`.
+    problems: where to report settings that can't work, its root being the entry's `with`. overload: of the process, if it is watched.
     """
 
     clock: IReactorTime
     wheel: Wheel
     base_dir: Path
     problems: Problems
+    overload: Overload | None = None
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ class Answering(Placed, Protocol):
         if body.error is not None:
             raise body.error
         keep = self._keep and not self._closing and self._requests + 1 < listener.caps.requests
+        keep = keep and listener.concessions.keep_alive
         if upload is not None and not self._can_outlive(exchange, upload):
             keep = False
         framed = frame_answer(exchange, response, keep, listener.date)

@@ -219,7 +219,7 @@ class Http2Downstream(Placed, Protocol):
                 self._probe.set(PING_AFTER_S)
         stream = self._streams[sid] = Http2Stream(self, sid, head)
         self._served += 1
-        if self._served >= listener.http2.requests:
+        if self._served >= listener.http2.requests or not listener.concessions.keep_alive:
             self._retire()
         if self.tls is not None and listener.misdirected(self.transport, head.host):
             stream.refuse(GatewayError(421, "misdirected_request", side=Side.DOWNSTREAM, phase=Phase.ROUTE))

@@ -21,6 +21,7 @@ from edgegw.net.proxied import ClaimedAddress, Proxied
 from edgegw.net.settings import Caps
 from edgegw.net.tls import PeerIdentity, ServerTls, misdirected, peer_identity, selected_server_name, wrap_server
 from edgegw.net.tls_transport import handle
+from edgegw.runtime.overload import CALM, Concessions
 from edgegw.runtime.wheel import Wheel
 from edgegw.wire.http1_limits import Http1Limits
 from edgegw.wire.http2_limits import Http2Limits
@@ -70,7 +71,8 @@ class Terms(NamedTuple):
     """What a listener's connections are served by; replaced as a whole on reload, for new connections.
 
     responder: the edge stage. tls: None on a clear-text listener. trusted: proxies that `per_client` does not count. protocols:
-    `http1`, `http2`. http2: the limits of the latter. proxied: peers whose connections begin with a PROXY header.
+    `http1`, `http2`. http2: the limits of the latter. proxied: peers whose connections begin with a PROXY header. concessions:
+    what the process gives up at the moment.
     """
 
     caps: Caps
@@ -81,6 +83,7 @@ class Terms(NamedTuple):
     protocols: Collection[str] = ("http1",)
     http2: Http2Limits = Http2Limits()
     proxied: CidrSet | None = None
+    concessions: Concessions = CALM
 
 
 class ConnectionCap:
@@ -163,6 +166,7 @@ class Listener(ServerFactory):
         self.protocols = terms.protocols
         self.http2 = terms.http2
         self.proxied = terms.proxied
+        self.concessions = terms.concessions
         self.secure = terms.tls is not None
         self.scheme = "https" if self.secure else "http"
         self._encrypted = wrap_server(_Plain(self), terms.tls, self._reactor_clock) if terms.tls is not None else None
@@ -296,8 +300,17 @@ class Listener(ServerFactory):
             for waiting in empty:
                 waiting.callback(None)
 
+    def pressed(self) -> None:
+        """The process gives up more, or less, than before."""
+        self._rest_if_full()
+        self.relieve()
+        for connection in list(self.connections):
+            connection.hurry()
+
     def _full(self) -> bool:
         own = self.caps.connections
+        if not self.concessions.accepting:
+            return True
         return self._total.full or (own != "auto" and len(self.connections) + self._expected >= own)
 
     def _rest_if_full(self) -> None:
@@ -305,7 +318,7 @@ class Listener(ServerFactory):
             return
         self._paused = True
         self._port.pause_accepting()
-        self._counts.refused("connections")
+        self._counts.refused("connections" if self.concessions.accepting else "overload")
         self._total.wait(self)
         if self._expected:
             self._missing.set(_EXPECTED_WITHIN_S)

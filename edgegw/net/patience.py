@@ -13,6 +13,7 @@ from typing import Protocol as Contract
 from edgegw.exchange.body import Body
 from edgegw.net.settings import Caps
 from edgegw.net.stall import TAKEN, unsent
+from edgegw.runtime.overload import Concessions
 from edgegw.runtime.wheel import TICK_S, Wheel
 from edgegw.wire.events import Violation
 
@@ -34,6 +35,10 @@ class Capped(Contract):
     @property
     def caps(self) -> Caps:
         """The newest ones."""
+
+    @property
+    def concessions(self) -> Concessions:
+        """What the process gives up at the moment."""
 
 
 class Impatient(Contract):
@@ -100,7 +105,12 @@ class Patience:
         """A request may come. Entered again, it goes on from where it was."""
         if self._phase != IDLE:
             self._phase = IDLE
-            self._deadline.set(self._listener.caps.idle)
+            self._deadline.set(self._idle_s)
+
+    def hurry(self) -> None:
+        """The process gives up more than before: who is idle may stay less long."""
+        if self._phase == IDLE and self._wheel.seconds() + self._idle_s < self._deadline.due_s:
+            self._deadline.set(self._idle_s)
 
     def head(self) -> None:
         """A head is on its way: absolute, whatever bytes drip in."""
@@ -164,7 +174,7 @@ class Patience:
     def draining(self) -> None:
         """No request has come yet, and only one that is on its way is still wanted."""
         if self._phase == IDLE:
-            self._deadline.set(min(FRESH_S, self._listener.caps.idle))
+            self._deadline.set(min(FRESH_S, self._idle_s))
 
     def linger(self) -> None:
         """The last answer was written; the peer may still be sending."""
@@ -192,6 +202,10 @@ class Patience:
 
     # The inside.
 
+    @property
+    def _idle_s(self) -> float:
+        return self._listener.caps.idle * self._listener.concessions.patience
+
     def _passed(self) -> None:
         _PASSED[self._phase](self)
 
@@ -201,7 +215,7 @@ class Patience:
     def _idle_passed(self) -> None:
         if self._stuck:
             # Not idle: the last answer is still on its way.
-            self._deadline.set(self._listener.caps.idle)
+            self._deadline.set(self._idle_s)
         else:
             self._owner.idle_over()
 

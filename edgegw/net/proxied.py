@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgegw.net.addresses import canonical
-from edgegw.net.patience import FRESH_S
+from edgegw.net.patience import FRESH_S, Patience
 from edgegw.net.sockets import name_of
 from edgegw.wire.proxy_header import ProxyFault, ProxyHeader
 from edgegw.wire.proxy_protocol import ProxyReader
@@ -54,6 +54,7 @@ class Placed:
     """What a downstream connection knows of its place beside its peer: for those that carry exchanges."""
 
     transport: Any
+    _patience: Patience
 
     proxied: ClaimedAddress | None = None
     """Whom a PROXY header introduced; None without one, and where it introduced nobody."""
@@ -64,6 +65,10 @@ class Placed:
         if self.proxied is not None:
             return self.proxied.local_host
         return canonical(getattr(self.transport.getHost(), "host", "")) or ""
+
+    def hurry(self) -> None:
+        """The process gives up more than before: who is idle may stay less long."""
+        self._patience.hurry()
 
 
 class Proxied(Protocol):
@@ -140,6 +145,9 @@ class Proxied(Protocol):
 
     def _too_late(self) -> None:
         self._refuse("proxy_header_timeout", "no whole header came in time")
+
+    def hurry(self) -> None:
+        """The process gives up more than before: the header is due soon anyway."""
 
     def drain(self) -> None:
         """Whoever is introduced yet may ask once; the header must be on its way."""

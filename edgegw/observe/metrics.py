@@ -86,6 +86,7 @@ class Registry:
         self.hedges = self._counters("edgegw_hedges_total")
         self.retries_refused = self._counters("edgegw_retries_refused_total")
         self.mirrored = self._counters("edgegw_mirrored_total")
+        self.fallbacks = self._counters("edgegw_fallbacks_total")
         self.shed = self._counters("edgegw_shed_total")
         self.overload_level = self._gauges("edgegw_overload_level")
         self.discovery_age = self._gauges("edgegw_discovery_age_seconds")

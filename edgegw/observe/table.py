@@ -133,7 +133,13 @@ METRICS: list[MetricSpec] = [
         "edgegw_mirrored_total",
         "counter",
         ("route", "outcome"),
-        "Copies of requests: `sent`, `failed`, or `dropped` because too many were on their way.",
+        "Copies of requests: `sent`, `failed`, or `dropped` because too many were on their way or the body was too long.",
+    ),
+    MetricSpec(
+        "edgegw_fallbacks_total",
+        "counter",
+        ("route", "reason"),
+        "Exchanges that a route's `fallback` answered, by the reason why its target could not.",
     ),
     MetricSpec("edgegw_shed_total", "counter", ("importance",), "Exchanges refused because the process is overloaded."),
     MetricSpec(

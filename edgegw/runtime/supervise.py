@@ -24,13 +24,15 @@ class Pace:
 
     interval_s: from the start of one tick to the start of the next. jitter: up to this share of the interval is added, by chance,
     so that many gateways do not ask at the same moment. at_once: the first tick comes with the start, else after one interval.
-    stop_s: how long stopping waits for a tick that is under way before it cancels it and goes on.
+    delay_s: the first tick comes so much later. stop_s: how long stopping waits for a tick that is under way before it cancels it
+    and goes on.
     """
 
     interval_s: float
     jitter: float = 0.0
     at_once: bool = True
     stop_s: float = 5.0
+    delay_s: float = 0.0
 
 
 class Supervised(Service):
@@ -75,10 +77,10 @@ class Supervised(Service):
         Service.startService(self)
         if self._under_way is not None:
             return
-        if self._pace.at_once:
+        if self._pace.at_once and not self._pace.delay_s:
             self._run()
         else:
-            self._schedule(self._interval())
+            self._schedule(self._pace.delay_s if self._pace.at_once else self._interval() + self._pace.delay_s)
 
     def stopService(self) -> Deferred[None] | None:
         """Twisted: tick no more. Fires when the tick under way has ended, or was cancelled after `stop_s`."""
@@ -95,6 +97,10 @@ class Supervised(Service):
         deadline = self._clock.callLater(self._pace.stop_s, self._give_up, under_way, stopped)
         under_way.addBoth(self._ended, deadline, stopped)
         return stopped
+
+    def set_pace(self, pace: Pace) -> None:
+        """Tick at another pace, from the end of this turn on."""
+        self._pace = pace
 
     def trigger(self) -> None:
         """Tick now instead of at the next turn; does nothing while a tick is under way or the service does not run."""

@@ -1,22 +1,67 @@
-"""Refuses exchanges for an upstream that fails, and tries it again with a few: admitting, refusing, probing."""
+"""Refuses exchanges for an upstream that fails, and tries it again with a few: admitting, refusing, probing.
+
+    admitting --(failures in a row, or their share of the window)--> refusing
+    refusing  --(its time is over, or somebody nudges)------------> probing
+    probing   --(one bad)-----------------------------------------> refusing, for longer
+    probing   --(`probes` good ones in a row)---------------------> admitting
+
+Tokens only grow, so one of an earlier state is told from those of the present one by being smaller: what was admitted before the
+upstream broke says nothing about the upstream that is being probed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from math import ceil
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from edgegw.config.model import Settings
+from edgegw.config.units import Duration, Percent, StatusRange, StatusRanges
+from edgegw.errors import GatewayError, Phase, Side
 from edgegw.upstream.environment import Environment
 
 State = Literal["admitting", "refusing", "probing"]
 
+BUCKETS = 10
+"""In how many steps the window slides."""
+PROBE_S = 60.0
+"""A probe of which nothing was heard for so long gives its place to another: one that is never settled must not block for ever."""
+NUDGE_S = 1.0
+"""How often at most a nudge ends a refusal."""
+
+# What it costs the upstream nothing to say, or what is not its own doing.
+_NEUTRAL = frozenset(
+    {"connect_refused", "resolve_failed", "upstream_aborted", "upstream_http2_only", "upstream_refused_stream"}
+)
+
 
 class BreakerSettings(Settings):
-    """When an upstream is taken for broken."""
+    """When an upstream is taken for broken.
 
-    failures: int = Field(default=5, ge=1, description="Failures one after the other.")
+    What counts as a failure: no connection in time, a connection that is reset, no answer in time, an answer that is no HTTP or
+    breaks off, and the `statuses`. A refused connection does not count: it costs nothing, and another endpoint is tried.
+    """
+
+    failures: int = Field(default=5, ge=0, description="Attempts that fail one after the other; 0 is off.")
+    ratio: Annotated[Percent, Field(gt=0)] | Literal["off"] = Field(
+        default=0.5, description="Share of the attempts within `window` that fail; `off` leaves `failures` alone."
+    )
+    min_requests: int = Field(default=20, ge=1, description="Attempts within `window` below which `ratio` says nothing.")
+    window: Duration = Field(default=10.0, gt=0, description="How far back `ratio` looks.")
+    refuse: Duration = Field(
+        default=10.0, gt=0, description="How long exchanges are refused; twice as long each time that probing fails."
+    )
+    max_refuse: Duration = Field(
+        default=60.0, gt=0, description="How long at most, however often probing fails; at least `refuse`."
+    )
+    probes: int = Field(
+        default=3, ge=1, le=1000, description="Attempts at once while probing; so many good ones in a row end it."
+    )
+    statuses: StatusRanges = Field(
+        default=(StatusRange(502, 504),), description="Statuses of the upstream that count as failures."
+    )
 
 
 class Breaker:
@@ -26,6 +71,24 @@ class Breaker:
         self.settings = settings
         self.told = told
         self.state: State = "admitting"
+        self._wheel = environment.wheel
+        self._seconds = environment.wheel.seconds
+        self._chance = environment.chance
+        self._over = environment.wheel.deadline(self._time_is_over)
+        self._window = _Window(settings.window)
+        self._bad_statuses = frozenset(status for each in settings.statuses for status in range(each.low, each.high + 1))
+        # Tokens: the last one given, the first one of this state, and the one that all share while admitting, else none.
+        self._last = self._first = self._open = 1
+        self._streak = 0
+        self._since_s = self._seconds()
+        self._until_s = 0.0
+        self._refuse_s = 0.0
+        self._broken = 0
+        self._nudged_s = -NUDGE_S
+        self._probes: dict[int, float] = {}
+        self._good = 0
+
+    # What the proxy asks and tells.
 
     def admit(self) -> int:
         """An attempt is to be made. Returns: a token for `settle`.
@@ -33,13 +96,205 @@ class Breaker:
         Raises:
             GatewayError: 503 `breaker_refuses` with Retry-After.
         """
-        return 0
+        if self.state == "admitting":
+            return self._open
+        return self._probe()
 
     def settle(self, token: int, ok: bool | None) -> None:
         """What became of the attempt: None if nothing can be learnt from it. Called once for each `admit`."""
+        if token == self._open:
+            if ok:
+                self._streak = 0
+                self._window.add(self._wheel.now_s, 1, 0)
+            elif ok is not None:
+                self._window.add(self._wheel.now_s, 1, 1)
+                self._failed()
+        elif self._probes.pop(token, None) is not None:
+            self._probed(ok)
 
-    def broke(self) -> None:
-        """A body broke off behind an answer that was settled as good."""
+    def broke(self, token: int | None = None) -> None:
+        """A body broke off behind an answer that was settled as good: it counts as bad instead.
+
+        Args:
+            token: of the attempt. Without it, it is taken for one of this state while admitting, and for an older one else.
+        """
+        if self.state == "admitting":
+            if token is None or token == self._open:
+                self._window.spoil(self._wheel.now_s)
+                self._failed()
+        elif self.state == "probing" and token is not None and token >= self._first:
+            self._refuse("a probe broke off")
+
+    def judge(self, status: int) -> bool:
+        """What an answer with this status says: for `settle`."""
+        return status not in self._bad_statuses
 
     def nudge(self) -> None:
         """Something got better (a probe passes again): whoever refuses may try at once."""
+        if self.state == "refusing" and self._seconds() - self._nudged_s >= NUDGE_S:
+            self._nudged_s = self._seconds()
+            self._try_again("an endpoint came back")
+
+    # What operators ask and tell.
+
+    def reset(self) -> None:
+        """Admit again and forget what was."""
+        was, self._broken = self.state, 0
+        self._admit_all()
+        if was != "admitting":
+            self.told("admitting", "reset by an operator")
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until a refusal ends; 0 if nothing is refused, or only what is beyond the probes."""
+        return max(0.0, self._until_s - self._seconds()) if self.state == "refusing" else 0.0
+
+    # The inside.
+
+    def _probe(self) -> int:
+        """A token for one of the probes.
+
+        Raises:
+            GatewayError: there is no place for it.
+        """
+        now_s = self._seconds()
+        if self.state == "refusing":
+            if now_s < self._until_s:
+                raise _refusal(self._until_s - now_s)
+            self._try_again(f"{self._refuse_s:.3g} s are over")
+        probes = self._probes
+        if len(probes) >= self.settings.probes:
+            oldest = next(iter(probes))
+            if now_s - probes[oldest] < PROBE_S:
+                raise _refusal(0)
+            del probes[oldest]
+        self._last += 1
+        probes[self._last] = now_s
+        return self._last
+
+    def _probed(self, ok: bool | None) -> None:
+        if ok is None:
+            return
+        if not ok:
+            self._refuse("a probe failed")
+            return
+        self._good += 1
+        if self._good >= self.settings.probes:
+            self._admit_all()
+            self.told("admitting", f"{self._good} probes in a row were good")
+
+    def _failed(self) -> None:
+        """The window has it already. Only a failure can break an upstream, so only then is its share looked at."""
+        mine = self.settings
+        self._streak += 1
+        total, bad = self._window.total, self._window.bad
+        if mine.failures and self._streak >= mine.failures:
+            self._refuse(f"{self._streak} failures in a row")
+        elif mine.ratio != "off" and total >= mine.min_requests and bad >= mine.ratio * total:
+            self._refuse(f"{bad} of {total} failed within {mine.window:g} s")
+
+    def _refuse(self, reason: str) -> None:
+        mine, now_s = self.settings, self._seconds()
+        if self.state == "admitting" and now_s - self._since_s >= max(mine.window, self._refuse_s):
+            # It has admitted for a while: this is another fault, not the same one again.
+            self._broken = 0
+        most_s = max(mine.refuse, mine.max_refuse)
+        refuse_s = min(mine.refuse * 2.0 ** min(self._broken, 30), most_s)
+        if self._broken:
+            # So that gateways that broke together do not probe together.
+            refuse_s *= 0.75 + 0.25 * self._chance.random()
+        self._refuse_s = max(refuse_s, mine.refuse)
+        self._broken += 1
+        self._until_s = now_s + self._refuse_s
+        self._enter("refusing")
+        # Without traffic nobody would notice that its time is over, and operators would go on reading that it refuses.
+        self._over.set(self._refuse_s)
+        self.told("refusing", reason)
+
+    def _time_is_over(self) -> None:
+        if self.state == "refusing":
+            self._try_again(f"{self._refuse_s:.3g} s are over")
+
+    def _try_again(self, reason: str) -> None:
+        self._enter("probing")
+        self.told("probing", reason)
+
+    def _admit_all(self) -> None:
+        self._enter("admitting")
+        self._open = self._last
+        self._streak = 0
+        self._window.clear()
+
+    def _enter(self, state: State) -> None:
+        """Whatever was admitted so far belongs to the past."""
+        self.state = state
+        self._since_s = self._seconds()
+        self._over.clear()
+        self._last += 1
+        self._first = self._last
+        self._open = 0
+        self._probes.clear()
+        self._good = 0
+
+    def __repr__(self) -> str:
+        if self.state == "refusing":
+            return f"<Breaker refusing, {self.left_s:.1f} s left, broken {self._broken} times>"
+        if self.state == "probing":
+            return f"<Breaker probing, {len(self._probes)} of {self.settings.probes} under way, {self._good} good>"
+        self._window.slide(self._wheel.now_s)
+        seen = f"{self._window.bad} of {self._window.total} failed within {self.settings.window:g} s"
+        return f"<Breaker admitting, {seen}, {self._streak} in a row>"
+
+
+class _Window:
+    """Counts of the last seconds: a ring of buckets and their sum, so that adding costs the same however much there is."""
+
+    __slots__ = ("_all", "_at", "_bads", "_ends_s", "_step_s", "bad", "total")
+
+    def __init__(self, length_s: float) -> None:
+        self._step_s = length_s / BUCKETS
+        self._ends_s = 0.0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._all = [0] * BUCKETS
+        self._bads = [0] * BUCKETS
+        self._at = self.total = self.bad = 0
+
+    def add(self, now_s: float, count: int, bad: int) -> None:
+        """So many attempts, so many of them bad."""
+        if now_s >= self._ends_s:
+            self.slide(now_s)
+        at = self._at
+        self._all[at] += count
+        self._bads[at] += bad
+        self.total += count
+        self.bad += bad
+
+    def spoil(self, now_s: float) -> None:
+        """One that was good is bad after all. If it has slid out of the window already, it counts anew."""
+        self.slide(now_s)
+        self.add(now_s, int(self.bad >= self.total), 1)
+
+    def slide(self, now_s: float) -> None:
+        """Empty the buckets whose time is over."""
+        if now_s < self._ends_s:
+            return
+        passed = int((now_s - self._ends_s) / self._step_s) + 1
+        self._ends_s += passed * self._step_s
+        for _ in range(min(passed, BUCKETS)):
+            at = self._at = (self._at + 1) % BUCKETS
+            self.total -= self._all[at]
+            self.bad -= self._bads[at]
+            self._all[at] = self._bads[at] = 0
+
+
+def verdict_of(error: GatewayError) -> bool | None:
+    """What an attempt that ended in this error says about the upstream: for `Breaker.settle`."""
+    return None if error.side is not Side.UPSTREAM or error.reason in _NEUTRAL else False
+
+
+def _refusal(left_s: float) -> GatewayError:
+    wait = b"%d" % max(1, ceil(left_s))
+    return GatewayError(503, "breaker_refuses", phase=Phase.CHOOSE, headers=[(b"Retry-After", wait)])

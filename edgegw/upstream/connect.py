@@ -5,7 +5,7 @@ All of it has one deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -33,6 +33,9 @@ from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.address import EndpointUrl, Protocol
 from edgegw.upstream.handshake import Handshake
 from edgegw.wire.http1_limits import RESPONSE_LIMITS
+
+_Dial = Callable[[Place, float], Awaitable[Any]]
+"""(where, seconds) -> a connection."""
 
 
 class Connector:
@@ -83,7 +86,28 @@ class Connector:
             versions = url.versions(protocol or self._protocol)
         except ValueError as wrong:
             return fail(_error("upstream_http2_only", f"{url.authority}: {wrong}", 502))
-        running = Deferred.fromCoroutine(self._connect(url, versions, preamble))
+        return self._within(url, lambda place, left_s: self._dial(url, versions, preamble, place, left_s))
+
+    def open_raw(self, url: EndpointUrl, build: Callable[[], Any], preamble: bytes = b"") -> Deferred[Any]:
+        """Connect, and put a protocol of the caller's own on the connection, inside TLS if the URL says so. Cancelling ends it.
+
+        Args:
+            build: makes the Twisted protocol. preamble: what is sent first, before TLS.
+
+        Returns:
+            fires with the protocol when it has its transport. Raises what `connect` does.
+        """
+        versions = url.versions("auto")
+
+        async def dial(place: Place, timeout_s: float) -> Any:
+            plain = await self._open(url, versions, preamble, place, timeout_s, lambda version: build())
+            return await plain.built.done() if url.secure else plain.built
+
+        return self._within(url, dial)
+
+    def _within(self, url: EndpointUrl, dial: _Dial) -> Deferred[Any]:
+        """Connect in this way, within the time there is."""
+        running = Deferred.fromCoroutine(self._connect(url, dial))
         expired = False
 
         def expire() -> None:
@@ -94,7 +118,7 @@ class Connector:
         deadline = self._wheel.deadline(expire)
         deadline.set(self._timeout_s)
 
-        def settle(result: UpstreamConnection | Failure) -> UpstreamConnection | Failure:
+        def settle(result: Any) -> Any:
             deadline.drop()
             if isinstance(result, Failure):
                 if expired:
@@ -105,7 +129,7 @@ class Connector:
 
         return running.addBoth(settle)
 
-    async def _connect(self, url: EndpointUrl, versions: tuple[bytes, ...], preamble: bytes) -> UpstreamConnection:
+    async def _connect(self, url: EndpointUrl, dial: _Dial) -> Any:
         error = _error("resolve_failed", f"{url.host} has no address")
         until_s = self._reactor.seconds() + self._timeout_s
         places = await self._places(url)
@@ -113,7 +137,7 @@ class Connector:
             # One address that swallows packets must leave time for the others.
             left_s = max(until_s - self._reactor.seconds(), 0.0) / (len(places) - tried)
             try:
-                connection = await self._dial(url, versions, preamble, place, left_s)
+                connection = await dial(place, left_s)
             except ConnectionRefusedError:
                 error = _error("connect_refused", f"{place} refuses connections")
             except TimeoutError:
@@ -143,18 +167,33 @@ class Connector:
     async def _dial(
         self, url: EndpointUrl, versions: tuple[bytes, ...], preamble: bytes, place: Place, timeout_s: float
     ) -> UpstreamConnection:
-        if url.secure:
-            assert self._tls is not None
-            plain = _Factory(lambda: Handshake(versions, self._build))
-            factory: Any = wrap_client(plain, self._tls, url.host, self._reactor, versions)
-        else:
-            factory = plain = _Factory(lambda: self._build(versions[0], secure=False))
-        if preamble:
-            factory = PreambleFactory(factory, preamble)
-        await connect(self._reactor, place, factory, timeout_s=timeout_s)
+        plain = await self._open(
+            url, versions, preamble, place, timeout_s, lambda version: self._build(version, url.secure)
+        )
         connection: Any = await plain.built.done() if url.secure else plain.built
         _tune(connection)
         return await connection.ready() if isinstance(connection, Http2Upstream) else connection
+
+    async def _open(
+        self,
+        url: EndpointUrl,
+        versions: tuple[bytes, ...],
+        preamble: bytes,
+        place: Place,
+        timeout_s: float,
+        build: Callable[[bytes], Any],
+    ) -> _Factory:
+        """Connect to one place. What `build` makes of the protocol's ALPN name is in the factory, with TLS after the handshake."""
+        if url.secure:
+            assert self._tls is not None
+            plain = _Factory(lambda: Handshake(versions, build))
+            factory: Any = wrap_client(plain, self._tls, url.host, self._reactor, versions)
+        else:
+            factory = plain = _Factory(lambda: build(versions[0]))
+        if preamble:
+            factory = PreambleFactory(factory, preamble)
+        await connect(self._reactor, place, factory, timeout_s=timeout_s)
+        return plain
 
     def _build(self, version: bytes, secure: bool = True) -> Http1Upstream | Http2Upstream:
         return Http2Upstream(self._wheel, secure) if version == b"h2" else Http1Upstream(self._wheel, RESPONSE_LIMITS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -13,8 +13,9 @@ from edgegw.exchange.model import Exchange, Outcome
 from edgegw.net.call import UpstreamConnection
 from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.address import EndpointSettings, EndpointUrl
+from edgegw.upstream.address import Protocol as UpstreamProtocol
 from edgegw.upstream.connect import Connector
-from edgegw.upstream.introduction import ProxyVersion, introduction
+from edgegw.upstream.introduction import ProxyVersion, introduction, self_introduction
 from edgegw.upstream.pool import Pool, PoolSettings
 from edgegw.upstream.standing import Hold, Standing
 
@@ -60,6 +61,7 @@ class Endpoint:
         weight: as configured, found or, if `weighed`, set by an operator. warmth: 1, less in slow start.
         share: their product, what balancers go by, relative to the others of its group.
         standing: whether it may be chosen. history: of its active probes, latest last. ejections: how often it was ejected lately.
+        streak: active probes in a row that ended alike: above 0 passed, below failed. Kept by `health`.
         ewma_s: peak latency, moving; kept by the balancer that goes by it.
         in_flight: exchanges on it. observers: who is told about attempts. owner: who is told about changes.
     """
@@ -81,6 +83,7 @@ class Endpoint:
         "source",
         "stamp_s",
         "standing",
+        "streak",
         "tier",
         "url",
         "warmth",
@@ -115,6 +118,7 @@ class Endpoint:
         self.standing = Standing()
         self.history: deque[Probed] = deque(maxlen=HISTORY)
         self.ejections = 0
+        self.streak = 0
         self.ewma_s = 0.0
         self.stamp_s = 0.0
         self.in_flight = 0
@@ -168,13 +172,30 @@ class Endpoint:
             return self._connector.connect(self.url, "http1")
         return self._connector.connect(self.url, "http1", introduction(self._proxy_protocol, exchange))
 
-    def probe_connection(self) -> Deferred[UpstreamConnection]:
+    def probe_connection(self, protocol: UpstreamProtocol | None = None) -> Deferred[UpstreamConnection]:
         """A connection for an active probe: of its own, never from the pool and never into it.
+
+        Args:
+            protocol: instead of what is configured.
 
         Raises (through the Deferred):
             GatewayError: what connecting ended in.
         """
-        return self._connector.connect(self.url)
+        if self._proxy_protocol is None:
+            return self._connector.connect(self.url, protocol)
+        return self._connector.connect(self.url, protocol, self_introduction(self._proxy_protocol))
+
+    def probe_raw(self, build: Callable[[], Any]) -> Deferred[Any]:
+        """Put a Twisted protocol on a connection of its own, inside TLS if the URL says so; for an active probe.
+
+        Returns:
+            fires with the protocol that `build` made, which has its transport.
+
+        Raises (through the Deferred):
+            GatewayError: what connecting ended in.
+        """
+        preamble = b"" if self._proxy_protocol is None else self_introduction(self._proxy_protocol)
+        return self._connector.open_raw(self.url, build, preamble)
 
     def answered(self, status: int, took_s: float) -> None:
         """An attempt got a response head."""

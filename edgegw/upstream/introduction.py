@@ -30,3 +30,8 @@ def introduction(version: ProxyVersion, exchange: Exchange) -> bytes:
     unique_id = exchange.id.encode("utf-8")
     known = unique_id if 0 < len(unique_id) <= UNIQUE_ID_MAX else None
     return encode_v2(source, destination, proxy_tlvs(authority=authority, unique_id=known))
+
+
+def self_introduction(version: ProxyVersion) -> bytes:
+    """The header of a connection that the gateway makes for itself, such as a health probe: UNKNOWN, or LOCAL in version 2."""
+    return encode_v1(None, None) if version == "v1" else encode_v2(None, None, local=True)

@@ -1,4 +1,4 @@
-"""routes, match, upstreams: of the file, and of the gateway that runs."""
+"""routes, match: of the file, and of the gateway that runs."""
 
 import json
 from collections.abc import Mapping
@@ -95,34 +95,3 @@ class MatchTests(LookingCase):
             done = self.tell(f"match {words} --running", {})
             self.assertEqual((done.status, self.asked), (2, []), words)
             self.assertIn("Usage: edgegw match REQUEST", done.err)
-
-
-class UpstreamsTests(LookingCase):
-    ANSWER = {
-        "upstreams": [
-            {
-                "name": "users",
-                "endpoints": [
-                    {
-                        "name": "http://a",
-                        "weight": 1,
-                        "in_flight": 2,
-                        "connections": {"leased": 3, "idle": 4},
-                        "queued": 5,
-                    }
-                ],
-            },
-            {"name": "empty", "endpoints": []},
-        ]
-    }
-
-    def test_one_row_an_endpoint(self) -> None:
-        done = self.tell("upstreams", self.ANSWER)
-        self.assertEqual(self.asked, [(Path("st/control.sock"), "upstreams", None)])
-        heads, *rows = done.out.splitlines()
-        self.assertEqual(heads.split("  ")[:2], ["UPSTREAM", "ENDPOINT"])
-        self.assertEqual([row.split() for row in rows], [["users", "http://a", "1", "2", "3", "4", "5"]])
-
-    def test_for_programs(self) -> None:
-        done = self.tell("upstreams --json", self.ANSWER)
-        self.assertEqual(json.loads(done.out), self.ANSWER["upstreams"])

@@ -4,12 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import Clock
+
 from edgegw.config.diff import diff
 from edgegw.config.problems import ConfigError
 from edgegw.config.source import Document
+from edgegw.gateway.eventlog import EventLog
 from edgegw.gateway.history import History
 from edgegw.gateway.loading import accept, base_dir_of, provision, read
 from edgegw.gateway.service import Verdict
+from edgegw.gateway.upkeep import Upkeep
+from edgegw.observe.events import Events
+from edgegw.observe.metrics import Registry
 
 SHOP = """\
 edgegw: 1
@@ -36,6 +42,9 @@ class FakeGateway:
         self.history = History(self.state_dir)
         self.asked: list[Any] = []
         self.stopped = False
+        self.clock = Clock()
+        self.event_log = EventLog(Events(), Registry(), self.clock)
+        self.upkeep = Upkeep()
         loaded = read(self.config_path)
         self.snapshot = replace(provision(loaded), number=self.history.add(loaded.document, "start"))
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from edgegw.gateway.commands import COMMANDS, CommandError
@@ -21,15 +22,15 @@ class CommandsTests(TestCase):
         self.addCleanup(shutil.rmtree, folder)
         self.gateway = FakeGateway(folder)
 
-    async def ask(self, name: str, **arguments: Any) -> dict[str, Any]:
-        return await COMMANDS[name](self.gateway, arguments)
+    async def ask(self, command: str, /, **arguments: Any) -> dict[str, Any]:
+        return await COMMANDS[command](self.gateway, arguments)
 
-    async def refused(self, name: str, **arguments: Any) -> CommandError:
+    async def refused(self, command: str, /, **arguments: Any) -> CommandError:
         try:
-            found = await self.ask(name, **arguments)
+            found = await self.ask(command, **arguments)
         except CommandError as error:
             return error
-        raise AssertionError(f"{name} {arguments} was not refused: {found}")
+        raise AssertionError(f"{command} {arguments} was not refused: {found}")
 
     def write(self, text: str) -> None:
         self.gateway.config_path.write_text(text)
@@ -130,6 +131,37 @@ class CommandsTests(TestCase):
         self.assertEqual(found["route"]["match"], "/**")
         (users,) = (await self.ask("upstreams"))["upstreams"]
         self.assertEqual([each["weight"] for each in users["endpoints"]], [1, 3])
+
+    async def test_an_operators_word(self) -> None:
+        one = "http://127.0.0.1:9000"
+        self.assertEqual((await self.ask("upstream", name="users", action="drain", endpoint=one))["state"], "drained")
+        self.assertEqual((await self.ask("upstream", name="users", action="ready", endpoint=one))["state"], "ready")
+        said = await self.ask("upstream", name="users", action="weight", endpoint="127.0.0.1:9000", weight=5)
+        self.assertEqual(said["weight"], 5)
+        self.assertEqual((await self.ask("upstream", name="users", action="reset"))["breaker"], "admitting")
+        for wrong, reason in (
+            ({"name": "usres", "action": "drain", "endpoint": one}, "unknown"),
+            ({"name": "users", "action": "drain", "endpoint": "x"}, "unknown"),
+            ({"name": "users", "action": "stop", "endpoint": one}, "bad_argument"),
+            ({"name": "users", "action": "weight", "endpoint": one, "weight": 1001}, "bad_argument"),
+            ({"name": "users", "action": "weight", "endpoint": one}, "bad_argument"),
+        ):
+            self.assertEqual((await self.refused("upstream", **wrong)).reason, reason, wrong)
+
+    async def test_events_are_waited_for(self) -> None:
+        events = self.gateway.event_log.events
+        events.add("endpoint_added", "users", "http://a")
+        found = await self.ask("events")
+        self.assertEqual(([each["endpoint"] for each in found["events"]], found["last"]), (["http://a"], 1))
+        self.assertEqual((await self.ask("events", since=1))["events"], [])
+        waiting = Deferred.fromCoroutine(self.ask("events", since=1, wait_s=5.0))
+        self.assertNoResult(waiting)
+        events.add("endpoint_removed", "users", "http://a")
+        self.assertEqual([each["number"] for each in self.successResultOf(waiting)["events"]], [2])
+        waiting = Deferred.fromCoroutine(self.ask("events", since=2, wait_s=5.0))
+        self.gateway.clock.advance(5)
+        self.assertEqual(self.successResultOf(waiting), {"events": [], "last": 2})
+        self.assertEqual((await self.refused("events", wait_s=31.0)).reason, "bad_argument")
 
     async def test_stop_answers_at_once(self) -> None:
         self.assertEqual(await self.ask("stop"), {"stopping": True, "lame_duck_s": 0.0, "grace_s": 1.0})

@@ -18,7 +18,7 @@ class EventLogTests(SynchronousTestCase):
         self.clock = Clock()
         self.events = Events(self.clock.seconds)
         self.registry = Registry()
-        self.log = EventLog(self.events, self.registry, self.clock.seconds)
+        self.log = EventLog(self.events, self.registry, self.clock)
         self.lines: list[Any] = []
 
         def observe(event: Any) -> None:
@@ -47,6 +47,16 @@ class EventLogTests(SynchronousTestCase):
         self.events.add("endpoint_added", "u", "http://b", source="k8s x", state="ready")
         self.assertEqual([text for _, text in self.lines], ["upstream u http://b: endpoint added, now ready (k8s x)"])
         self.assertEqual(self.registry.upstream_events.child(upstream="u", kind="endpoint_added").value, 2)
+
+    def test_waiting_for_the_next(self) -> None:
+        late, soon = self.log.next(5.0), self.log.next(30.0)
+        self.clock.advance(5)
+        self.successResultOf(late)
+        self.assertNoResult(soon)
+        self.events.add("endpoint_added", "u")
+        self.successResultOf(soon)
+        self.events.add("endpoint_added", "u")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_bounded(self) -> None:
         for number in range(LINES + 950):

@@ -14,9 +14,9 @@ class StageTests(LoadingCase):
     def setUp(self) -> None:
         super().setUp()
         self.told = mock.Mock()
-        self.told.assembly.build.return_value = mock.Mock(terms={}, clusters={})
+        self.told.assembly.build.return_value = mock.Mock(terms={}, clusters={}, feeds={})
         self.told.entrances.open_new.return_value = ["opened"]
-        self.stage = Stage(self.told.assembly, self.told.entrances, self.told.observation)
+        self.stage = Stage(self.told.assembly, self.told.entrances, self.told.observation, self.told.upkeep)
         self.problems = Problems()
 
     def loaded(self, text: str = BASE) -> Loaded:
@@ -30,7 +30,7 @@ class StageTests(LoadingCase):
         ready = self.stage.prepare(self.loaded(), self.problems, None)
         self.assertEqual(self.calls(), ["assembly.build", "entrances.open_new", "observation.prepare"])
         self.stage.take(ready, None)
-        self.assertEqual(self.calls()[3:], ["entrances.swap", "observation.swap"])
+        self.assertEqual(self.calls()[3:], ["entrances.swap", "observation.swap", "upkeep.take"])
 
     def test_nothing_is_opened_for_what_cannot_be_built(self) -> None:
         self.told.assembly.build.side_effect = lambda *args: args[3].add((), "wrong")

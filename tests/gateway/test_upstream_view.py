@@ -1,0 +1,48 @@
+"""What operators see of upstreams."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.gateway.upstream_view import upstreams
+from edgegw.testing.origin import Origin, cluster
+from edgegw.upstream.endpoint import Probed
+from edgegw.upstream.standing import Hold
+
+
+class UpstreamsTests(SynchronousTestCase):
+    def view(self, shop: Any, feeds: Any = None) -> dict[str, Any]:
+        (found,) = upstreams([shop], feeds or {})
+        # Plain data through and through.
+        return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+    def test_endpoints(self) -> None:
+        shop = cluster(Origin(), Origin())
+        first = shop.endpoints[0]
+        first.hold(Hold.FAILING, "connect_refused", "health")
+        first.history.append(Probed(5.0, False, 0.0021, "connect_refused"))
+        shop.weigh(first, 7)
+        first.in_flight = 3
+        found = self.view(shop)["endpoints"]
+        self.assertEqual([each["state"] for each in found], ["failing", "ready"])
+        one = found[0]
+        self.assertEqual(one["holds"], {"failing": "connect_refused"})
+        self.assertEqual(one["checks"], [{"at": 5.0, "ok": False, "took_ms": 2.1, "detail": "connect_refused"}])
+        self.assertEqual(
+            (one["weight"], one["weight_by_operator"], one["in_flight"], one["source"]), (7, True, 3, "config")
+        )
+        self.assertTrue(one["why"])
+
+    def test_the_whole(self) -> None:
+        shop = cluster(Origin())
+        feed = mock.Mock()
+        feed.describe.return_value = {"source": "file x", "state": "fresh"}
+        found = self.view(shop, {"shop": feed})
+        self.assertEqual((found["name"], found["balance"], found["panic"]), ("shop", "round_robin", False))
+        self.assertEqual(found["breaker"]["state"], "admitting")
+        self.assertEqual(found["discovery"], {"source": "file x", "state": "fresh"})
+        self.assertIsNone(self.view(cluster(Origin(), breaker=False))["breaker"])
