@@ -154,6 +154,9 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     # The gateway.
     "answer_failed": Reason(500, _HERE, "A defect of the gateway while it sent an answer; the log has the traceback."),
     "bad_rewrite": Reason(500, _HERE, "A route's rewrite made something that is no path."),
+    "breaker_refuses": Reason(503, _HERE, "The upstream fails, and its `breaker` lets nothing through for a while."),
+    "bulkhead_full": Reason(503, _HERE, "`bulkhead.requests` exchanges are with the upstream, and `bulkhead.queue` wait."),
+    "bulkhead_timeout": Reason(503, _HERE, "No place at the upstream came free within `bulkhead.queue_timeout`."),
     "file_failed": Reason(500, _HERE, "A file could not be read to its end."),
     "gateway_stopped": Reason(503, _HERE, "The gateway ended while the exchange was under way; the connection is cut."),
     "grpc_deadline": Reason(504, _HERE, "A gRPC call was not finished within its own `grpc-timeout`."),
@@ -161,6 +164,9 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     "internal_error": Reason(500, _HERE, "A defect of the gateway or of a middleware; the log has the traceback."),
     "loop_detected": Reason(508, _HERE, "The request came from this gateway: an upstream leads back to it."),
     "no_endpoint": Reason(503, _HERE, "The upstream has no endpoint that may be used."),
+    "overloaded": Reason(
+        503, _HERE, "The process is short of memory or time, and the route's `importance` is not high enough."
+    ),
     "pool_queue_full": Reason(503, _HERE, "`pool.queue` requests wait for a connection already."),
     "pool_queue_timeout": Reason(503, _HERE, "No connection came free within `pool.queue_timeout`."),
     "request_length_mismatch": Reason(500, _HERE, "A middleware changed a request's body and not its length."),

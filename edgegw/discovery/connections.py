@@ -22,7 +22,9 @@ class ConnectionSettings(Settings):
     def _one_kind(self) -> Any:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"a connection has one of {', '.join(KINDS)}; here: {' and '.join(given) or 'none of them'}")
+            raise ValueError(
+                f"a connection has one of {', '.join(KINDS)}; here: {' and '.join(given) or 'none of them'}"
+            )
         return self
 
     @property

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
 
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems, quoted
@@ -24,7 +22,8 @@ from edgegw.discovery.file import FILE
 from edgegw.discovery.interfaces import ENTRY_POINTS, DiscoveryPart, Source, Surroundings
 from edgegw.discovery.policy import EndpointPolicy, Own
 from edgegw.discovery.settings import COMMON, DiscoverySettings, written
-from edgegw.discovery.snapshots import InThread, SnapshotFile
+from edgegw.discovery.snapshots import SnapshotFile
+from edgegw.discovery.threads import in_thread
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 
@@ -105,10 +104,14 @@ class Feeds:
     def _memory(self, upstream: str) -> SnapshotFile | None:
         if self.state_dir is None:
             return None
-        return SnapshotFile(self.state_dir / "discovery", upstream, _threads_of(self.environment.reactor))
+        return SnapshotFile(self.state_dir / "discovery", upstream, partial(in_thread, self.environment.reactor))
 
     def _source(
-        self, upstream: str, settings: DiscoverySettings, connections: Mapping[str, ConnectionSettings], problems: Problems
+        self,
+        upstream: str,
+        settings: DiscoverySettings,
+        connections: Mapping[str, ConnectionSettings],
+        problems: Problems,
     ) -> Source | None:
         mine = problems.under("upstreams", upstream, "discovery")
         given = connections.get(settings.from_)
@@ -124,9 +127,9 @@ class Feeds:
             hint = f"did you mean {quoted(near[0])}?" if near else None
             mine.add(("from",), f"source {quoted(kind)} is not known; known: {', '.join(dict.fromkeys(known))}", hint)
             return None
-        if not _check_keys(settings, part, mine):
-            return None
         foreign = not self.kinds.ships(kind)
+        if not _check_keys(settings, part, part.keys | {"with_"} if foreign else part.keys, mine):
+            return None
         connection, proper = _connection(part, settings.with_ or {} if foreign else None, given, mine)
         if not proper:
             return None
@@ -153,19 +156,21 @@ def _connection(
         for each in error.errors(include_url=False):
             key = ".".join(str(piece) for piece in each["loc"])
             if own is None:
-                hint = f"define one in the top-level `discovery`, and write its name here: {{{part.kind}: {{{key}: ...}}}}"
+                hint = (
+                    f"define one in the top-level `discovery`, and write its name here: {{{part.kind}: {{{key}: ...}}}}"
+                )
                 problems.add(("from",), f"{part.kind} needs a connection with {quoted(key)}", hint)
             else:
                 problems.add(("with",), f"{quoted(key)} of source {quoted(part.kind)} {predicate(each)}", advice(each))
         return None, False
 
 
-def _check_keys(settings: DiscoverySettings, part: DiscoveryPart, problems: Problems) -> bool:
+def _check_keys(settings: DiscoverySettings, part: DiscoveryPart, keys: frozenset[str], problems: Problems) -> bool:
     """Reports keys that this kind does not have, and those it misses."""
     proper = True
-    for key in sorted(settings.model_fields_set - COMMON - part.keys):
+    for key in sorted(settings.model_fields_set - COMMON - keys):
         homes = " and ".join(sorted(each.kind for each in PARTS if key in each.keys))
-        mine = ", ".join(sorted(written(each) for each in part.keys)) or "only those of every source"
+        mine = ", ".join(sorted(written(each) for each in keys)) or "only those of every source"
         hint = f"it is for {homes}; {part.kind} has {mine}" if homes else f"{part.kind} has {mine}"
         problems.add((written(key),), f"a {part.kind} source has no {quoted(written(key))}", hint, at="key")
         proper = False
@@ -174,13 +179,3 @@ def _check_keys(settings: DiscoverySettings, part: DiscoveryPart, problems: Prob
             problems.add((), f"a {part.kind} source needs the key {quoted(written(key))}")
             proper = False
     return proper
-
-
-def _threads_of(reactor: Any) -> InThread | None:
-    if not IReactorFromThreads.providedBy(reactor):
-        return None
-
-    def in_thread(blocking: Callable[[], None]) -> Deferred[None]:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), blocking)
-
-    return in_thread

@@ -38,14 +38,19 @@ class DiscoverySettings(Settings):
         default=None, min_length=1, description="k8s: NAMESPACE/NAME; consul: the name.", examples=["shop/users"]
     )
     selector: str | None = Field(
-        default=None, min_length=1, description="k8s: labels of the Services instead of one name.", examples=["app=users"]
+        default=None,
+        min_length=1,
+        description="k8s: labels of the Services instead of one name.",
+        examples=["app=users"],
     )
     namespace: str | None = Field(default=None, min_length=1, description="k8s: where; consul: the same of Enterprise.")
     port: int | str | None = Field(
         default=None, description="A number, or for k8s the name of the Service's port.", examples=["http", 9000]
     )
     scheme: Scheme | None = Field(
-        default=None, description="How endpoints are spoken to; `http` where the source says nothing else.", examples=["https"]
+        default=None,
+        description="How endpoints are spoken to; `http` where the source says nothing else.",
+        examples=["https"],
     )
     tags: tuple[str, ...] = Field(default=(), description="consul: only instances that have all of them.")
     dc: str | None = Field(default=None, min_length=1, description="consul: another datacenter.")
@@ -53,7 +58,8 @@ class DiscoverySettings(Settings):
     bucket: str | None = Field(default=None, min_length=1, description="nats: a JetStream KV bucket to watch instead.")
     name: str | None = Field(default=None, min_length=1, max_length=253, description="dns: the name to look up.")
     type: Literal["A", "SRV"] | None = Field(
-        default=None, description="dns: `A` (the default, with AAAA) needs `port`; `SRV` tells ports, priorities, weights."
+        default=None,
+        description="dns: `A` (the default, with AAAA) needs `port`; `SRV` tells ports, priorities, weights.",
     )
     path: str | None = Field(default=None, min_length=1, description="file: a list of endpoints, JSON or YAML.")
     with_: dict[str, Any] | None = Field(default=None, alias="with", description="Settings of a third party's source.")

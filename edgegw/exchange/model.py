@@ -142,7 +142,7 @@ class Connection(Protocol):
 
     @property
     def tls(self) -> Any:
-        """`edgegw.net.listener.TlsFacts` of a TLS connection, else None."""
+        """`edgegw.net.tls.TlsFacts` of a TLS connection, else None."""
 
     @property
     def listener(self) -> Any:

@@ -30,6 +30,25 @@ class Replay:
         """Everything read so far is still here."""
         return self._kept is not None and self._error is None
 
+    @property
+    def whole(self) -> bool:
+        """The body came to its end, and all of it is here."""
+        return self._ended is not None and self._kept is not None
+
+    def copy(self) -> Body:
+        """Another body of the same bytes, for an attempt beside the one that has this.
+
+        Raises:
+            RuntimeError: it is not `whole`.
+        """
+        if self._ended is None or self._kept is None:
+            raise RuntimeError(f"there is no copy of a part: {self!r}")
+        body = Body(self._size)
+        for chunk in self._kept:
+            body.write(chunk)
+        body.end(self._ended)
+        return body
+
     def attach(self, sink: BodySink) -> None:
         """Send all that was read to the sink, then what is still to come.
 

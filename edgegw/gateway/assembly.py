@@ -34,6 +34,7 @@ from edgegw.middleware.request_caps import REQUEST_CAPS, RequestCapsSettings
 from edgegw.middleware.request_id import RequestId
 from edgegw.middleware.rescue import Rescue
 from edgegw.middleware.security_headers import SECURITY_HEADERS
+from edgegw.middleware.shedding import SHEDDING, SheddingSettings
 from edgegw.middleware.timeouts import TOTAL_TIMEOUT, TotalTimeoutSettings
 from edgegw.middleware.transcode.transcode import TRANSCODE
 from edgegw.middleware.websocket_origin import websocket_origin
@@ -48,6 +49,7 @@ from edgegw.routing.match import compile_match
 from edgegw.routing.rewrite import Rewrite
 from edgegw.routing.router import Route, Router
 from edgegw.routing.tree import Tree
+from edgegw.runtime.overload import Overload
 from edgegw.runtime.wheel import Wheel
 from edgegw.targets.to_https import ToHttps
 from edgegw.upstream.cluster import Cluster
@@ -64,7 +66,7 @@ class Resources:
     """What one process shares among all its snapshots.
 
     reactor: sockets, threads, time. wheel: deadlines. resolver: names, by `lookup`. telemetry: metrics and records.
-    parts: middleware by name. events: what happens to upstreams.
+    parts: middleware by name. events: what happens to upstreams. overload: of the process, if somebody watches it.
     """
 
     reactor: Any
@@ -74,6 +76,7 @@ class Resources:
     parts: Parts
     lookup: ThreadedLookup | None = None
     events: Events = field(default_factory=Events)
+    overload: Overload | None = None
 
     @classmethod
     def offline(cls) -> Resources:
@@ -218,7 +221,9 @@ class Assembly:
             return Step(part.name, part.build(settings, self._around(base_dir, problems)))
 
         steps: list[Step] = []
-        # On every answer, so outermost.
+        # Outermost, before it costs anything: a process that cannot serve all serves what matters most.
+        steps.append(step(SHEDDING, SheddingSettings(importance=route.importance)))
+        # On every answer.
         if route.security_headers:
             steps.append(step(SECURITY_HEADERS, route.security_headers))
         # From here on there is one gRPC; whatever answers below is translated.
@@ -251,7 +256,7 @@ class Assembly:
         return steps
 
     def _around(self, base_dir: Path, problems: Problems) -> Surroundings:
-        return Surroundings(self._with.reactor, self._with.wheel, base_dir, problems)
+        return Surroundings(self._with.reactor, self._with.wheel, base_dir, problems, self._with.overload)
 
     def _own_steps(self, uses: Sequence[MiddlewareUse], base_dir: Path, problems: Problems) -> list[Step]:
         steps = []

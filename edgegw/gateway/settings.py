@@ -26,6 +26,7 @@ from edgegw.net.settings import ListenSettings
 from edgegw.net.websocket.settings import WebSocketSettings
 from edgegw.routing.match import MatchSettings
 from edgegw.routing.rewrite import RewriteSettings
+from edgegw.runtime.overload import Importance
 from edgegw.targets.fallback import FallbackSettings
 from edgegw.targets.files import FilesSettings
 from edgegw.targets.mirror import MOST_MIRRORS, MirrorSettings
@@ -97,6 +98,10 @@ class RouteDefaults(Settings):
     )
     websocket: WebSocketSettings = Field(
         default=WebSocketSettings(), description="What becomes of WebSocket handshakes, on routes with `to`."
+    )
+    importance: Importance = Field(
+        default="normal",
+        description="What an overloaded process refuses first: `low`, then `normal`, `high` only at the last; `critical` never.",
     )
     retry: RetrySettings = Field(
         default=RetrySettings(),

@@ -30,7 +30,8 @@ class Surroundings:
     """What a factory may build with.
 
     clock: monotonic time. wheel: deadlines. base_dir: the folder that relative paths in the configuration start from.
-    problems: where to report settings that can't work, its root being the entry's `with`. overload: of the process, if it is watched.
+    problems: where to report settings that can't work, its root being the entry's `with`. overload: what the process is short of;
+    None where nothing is served.
     """
 
     clock: IReactorTime

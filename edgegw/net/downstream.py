@@ -27,7 +27,8 @@ from edgegw.wire.headers import Headers
 from edgegw.wire.http1_encode import CONTINUE
 
 if TYPE_CHECKING:
-    from edgegw.net.listener import Listener, TlsFacts
+    from edgegw.net.listener import Listener
+    from edgegw.net.tls import TlsFacts
 
 
 @implementer(IPushProducer)

@@ -26,7 +26,8 @@ from edgegw.wire.http2 import ServerCodec
 from edgegw.wire.http2_limits import ErrorCode
 
 if TYPE_CHECKING:
-    from edgegw.net.listener import Listener, TlsFacts
+    from edgegw.net.listener import Listener
+    from edgegw.net.tls import TlsFacts
 
 PING_AFTER_S = 30.0
 """A peer with open streams that was silent for so long is asked whether it is there."""

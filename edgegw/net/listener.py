@@ -19,8 +19,7 @@ from edgegw.net.http2_downstream import Http2Downstream
 from edgegw.net.opening import Opening
 from edgegw.net.proxied import ClaimedAddress, Proxied
 from edgegw.net.settings import Caps
-from edgegw.net.tls import PeerIdentity, ServerTls, misdirected, peer_identity, selected_server_name, wrap_server
-from edgegw.net.tls_transport import handle
+from edgegw.net.tls import ServerTls, TlsFacts, facts_of, misdirected, wrap_server
 from edgegw.runtime.overload import CALM, Concessions
 from edgegw.runtime.wheel import Wheel
 from edgegw.wire.http1_limits import Http1Limits
@@ -56,15 +55,6 @@ class Current(Contract):
     """Where the newest configuration is found."""
 
     snapshot: Any
-
-
-class TlsFacts(NamedTuple):
-    """What a finished handshake told. server_name: SNI or None. identity: the verified client certificate or None."""
-
-    version: str
-    cipher: str
-    server_name: str | None
-    identity: PeerIdentity | None
 
 
 class Terms(NamedTuple):
@@ -309,9 +299,8 @@ class Listener(ServerFactory):
 
     def _full(self) -> bool:
         own = self.caps.connections
-        if not self.concessions.accepting:
-            return True
-        return self._total.full or (own != "auto" and len(self.connections) + self._expected >= own)
+        shut = self._total.full or not self.concessions.accepting
+        return shut or (own != "auto" and len(self.connections) + self._expected >= own)
 
     def _rest_if_full(self) -> None:
         if self._paused or self._port is None or not self._full():
@@ -349,16 +338,10 @@ class Listener(ServerFactory):
 
     def tls_facts(self, transport: Any) -> TlsFacts | None:
         """What the handshake of this transport told; counts it."""
-        connection = handle(transport)
-        if connection is None:
-            return None
-        self._counts.handshake("ok")
-        return TlsFacts(
-            connection.get_protocol_version_name(),
-            connection.get_cipher_name() or "",
-            selected_server_name(transport),
-            peer_identity(transport),
-        )
+        facts = facts_of(transport)
+        if facts is not None:
+            self._counts.handshake("ok")
+        return facts
 
     def misdirected(self, transport: Any, host: str) -> bool:
         """Whether Host belongs to another certificate than the one the connection was opened for."""

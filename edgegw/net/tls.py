@@ -6,6 +6,8 @@ it is one assignment, and connections that are there keep the contexts they were
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -26,6 +28,8 @@ __all__ = [
     "PeerIdentity",
     "peer_identity",
     "selected_server_name",
+    "TlsFacts",
+    "facts_of",
     "same_certificate",
     "misdirected",
     "UpstreamTlsSettings",
@@ -102,3 +106,25 @@ def misdirected(transport: object, host: str) -> bool:
         return False
     wanted = facts.store.select(host)
     return wanted is not None and wanted is not facts.entry
+
+
+class TlsFacts(NamedTuple):
+    """What a finished handshake told. server_name: SNI or None. identity: the verified client certificate or None."""
+
+    version: str
+    cipher: str
+    server_name: str | None
+    identity: PeerIdentity | None
+
+
+def facts_of(transport: object) -> TlsFacts | None:
+    """What the handshake of this transport told; None without TLS."""
+    connection = handle(transport)
+    if connection is None:
+        return None
+    return TlsFacts(
+        connection.get_protocol_version_name(),
+        connection.get_cipher_name() or "",
+        selected_server_name(transport),
+        peer_identity(transport),
+    )

@@ -3,10 +3,10 @@
 Memory climbs a ladder (`LADDER`), each rung keeping what the ones below gave up. A rung is left only when the share has fallen by
 `SLACK` below it, so that a process at its edge does not change its mind with every tick.
 
-A loop that is late cannot be helped by closing connections, only by doing less: it raises the pressure and nothing else. Late is
-what the timer was at its *best* within the last second (as CoDel looks at a queue): a pause for garbage, however long, is over by the
-next tick and sheds nobody. While the loop stays late the pressure grows tick by tick, and it falls when the loop is on time
-again, so it finds the share of exchanges that can be served by itself.
+A loop that is late cannot be helped by closing connections, only by doing less: it raises the pressure and nothing else. How late
+it is says its timer at its *best* within the last second (as CoDel looks at a queue): a pause for garbage, however long, is over by
+the next tick and sheds nobody. While the loop stays late the pressure grows tick by tick, and it falls when the loop is on time
+again, so it finds by itself the share of exchanges that can be served.
 
 Pressure, from 0 to 1, sheds exchanges by importance: up to a third more and more of the low ones, up to two thirds all of these and
 more and more of the normal ones, beyond that the high ones; never the critical ones.
@@ -225,10 +225,11 @@ class Overload:
             try:
                 follower(before, level, reason)
             except Exception:
-                _log.failure("overload: somebody who was told of level {level} failed", level=level)
+                _log.failure("overload: somebody who was told of it failed")
 
     def __repr__(self) -> str:
-        return f"<Overload level {self.level}, memory {self.used:.1%}, {self.lag_s * 1000:.0f} ms late, pressure {self.pressure:.2f}>"
+        late = f"{self.lag_s * 1000:.0f} ms late"
+        return f"<Overload level {self.level}, memory {self.used:.1%}, {late}, pressure {self.pressure:.2f}>"
 
 
 class _Lateness:

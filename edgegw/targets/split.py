@@ -6,9 +6,7 @@ weights: by chance, by chance once and a cookie from then on, or by a key of the
 
 from __future__ import annotations
 
-import hmac
 import re
-from base64 import urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate
@@ -20,16 +18,14 @@ from xxhash import xxh3_64_intdigest
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.problems import quoted
-from edgegw.config.units import Duration
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.predicates import Predicate, WhenSettings
-from edgegw.wire.headers import Field as HeaderField
+from edgegw.upstream.sticky import Sticky, StickySettings
 
 KeyReader = Callable[[Exchange], bytes | None]
 
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_PURPOSE = b"edgegw split\0"
 
 
 class DestinationSettings(Settings):
@@ -72,23 +68,10 @@ class DestinationSettings(Settings):
         return f"{self.upstream} ({facts})" if facts else self.upstream
 
 
-def _check_cookie(name: str) -> str:
-    if not _is_token(name):
-        raise ValueError(f"{quoted(name)} cannot be the name of a cookie")
-    return name
-
-
-class StickySettings(Settings):
+class ComeBackSettings(StickySettings):
     """A cookie that brings a client back to where it was drawn to; `sticky: NAME` is short for `sticky: {cookie: NAME}`."""
 
-    SHORT: ClassVar[ShortForm | None] = ShortForm(lambda name: {"cookie": name}, "the name of a cookie")
-
-    cookie: Annotated[str, AfterValidator(_check_cookie)] = Field(
-        default="edgegw_split", description="Its name.", examples=["edgegw_split"]
-    )
-    ttl: Annotated[Duration, Field(gt=0)] | None = Field(
-        default=None, description="How long clients keep it; until the browser ends if left out.", examples=["1d"]
-    )
+    cookie: str = Field(default="edgegw_split", description="Name of the cookie.", examples=["edgegw_split"])
 
 
 def _check_key(text: str) -> str:
@@ -101,7 +84,7 @@ def _check_key(text: str) -> str:
 class SplitSettings(Settings):
     """How a client that was drawn to one destination stays with it."""
 
-    sticky: StickySettings | None = Field(default=None, description="By a cookie of the gateway's.")
+    sticky: ComeBackSettings | None = Field(default=None, description="By a cookie of the gateway's.")
     key: Annotated[str, AfterValidator(_check_key)] | None = Field(
         default=None,
         description="By a hash of `client_ip`, `header:NAME` or `cookie:NAME`: the same value always goes the same way, without a "
@@ -152,42 +135,6 @@ class Draw:
         return bisect_right(self._bounds, xxh3_64_intdigest(key) * self._total >> 64)
 
 
-class Sticky:
-    """The cookie. Its value is a token of the destination: made with the gateway's secret, so nobody can make one or read its name.
-
-    Args:
-        names: of the destinations, in order. secret: the same after a restart.
-    """
-
-    def __init__(self, settings: StickySettings, names: Sequence[str], weights: Sequence[int], secret: bytes) -> None:
-        self._name = settings.cookie.encode("ascii")
-        tokens = [_token(secret, name) for name in names]
-        # Who has no share gets nobody back: that is how a canary is taken down.
-        self._found = {token: at for at, token in enumerate(tokens) if weights[at]}
-        age = b"; Max-Age=%d" % round(settings.ttl) if settings.ttl is not None else b""
-        self._values = [b"%b=%b; Path=/%b; HttpOnly; SameSite=Lax" % (self._name, token, age) for token in tokens]
-
-    def read(self, exchange: Exchange) -> int | None:
-        """Index of the destination that the client was drawn to; None if it was not, or there is no such one any more."""
-        headers = exchange.request.headers
-        if b"cookie" not in headers:
-            return None
-        for value in cookies(exchange, self._name):
-            at = self._found.get(value)
-            if at is not None:
-                return at
-        return None
-
-    def field(self, at: int, secure: bool) -> HeaderField:
-        """The field that makes the client come back there."""
-        value = self._values[at]
-        return (b"set-cookie", b"Set-Cookie", value + b"; Secure" if secure else value)
-
-
-def _token(secret: bytes, name: str) -> bytes:
-    return urlsafe_b64encode(hmac.digest(secret, _PURPOSE + name.encode("utf-8"), "sha256")[:15])
-
-
 def cookies(exchange: Exchange, name: bytes) -> list[bytes]:
     """The values of all cookies of this name."""
     found = []
@@ -224,13 +171,14 @@ class Split:
         self, destinations: Sequence[Destination], settings: SplitSettings, chance: Random, secret: bytes = b""
     ) -> None:
         self._chosen = [(each.when, each.responder) for each in destinations if each.when is not None]
-        drawn = [each for each in destinations if each.when is None]
-        weights = [each.weight for each in drawn]
-        self._drawn = [each.responder for each in drawn]
-        self._draw = Draw(weights, chance)
+        # Who has no share gets nobody back either: that is how a canary is taken down.
+        self._drawn = [each for each in destinations if each.when is None and each.weight]
+        self._draw = Draw([each.weight for each in self._drawn], chance)
         self._key = key_reader(settings.key) if settings.key is not None else None
-        sticky = settings.sticky
-        self._sticky = Sticky(sticky, [each.name for each in drawn], weights, secret) if sticky is not None else None
+        self._sticky: Sticky[Destination] | None = None
+        if settings.sticky is not None:
+            self._sticky = Sticky(settings.sticky, "split", secret)
+            self._sticky.roster(self._drawn)
         self._texts = [
             f"{each.weight if each.when is None else each.when!r} {each.responder!r}" for each in destinations
         ]
@@ -241,16 +189,17 @@ class Split:
             if when(exchange):
                 return responder(exchange)
         if self._sticky is not None:
-            at = self._sticky.read(exchange)
-            return self._drawn[at](exchange) if at is not None else self._stick(exchange, self._sticky)
+            destination = self._sticky.named(exchange)
+            return destination.responder(exchange) if destination is not None else self._stick(exchange, self._sticky)
         key = self._key(exchange) if self._key is not None else None
-        return self._drawn[self._draw.by_key(key) if key else self._draw.by_chance()](exchange)
+        at = self._draw.by_key(key) if key else self._draw.by_chance()
+        return self._drawn[at].responder(exchange)
 
-    async def _stick(self, exchange: Exchange, sticky: Sticky) -> Response:
+    async def _stick(self, exchange: Exchange, sticky: Sticky[Destination]) -> Response:
         """Draw, and have the client come back."""
-        at = self._draw.by_chance()
-        response = await self._drawn[at](exchange)
-        response.headers.append(sticky.field(at, exchange.request.scheme == "https"))
+        destination = self._drawn[self._draw.by_chance()]
+        response = await destination.responder(exchange)
+        sticky.remember(exchange, destination, response)
         return response
 
     def __repr__(self) -> str:

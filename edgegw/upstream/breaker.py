@@ -48,7 +48,9 @@ class BreakerSettings(Settings):
     ratio: Annotated[Percent, Field(gt=0)] | Literal["off"] = Field(
         default=0.5, description="Share of the attempts within `window` that fail; `off` leaves `failures` alone."
     )
-    min_requests: int = Field(default=20, ge=1, description="Attempts within `window` below which `ratio` says nothing.")
+    min_requests: int = Field(
+        default=20, ge=1, description="Attempts within `window` below which `ratio` says nothing."
+    )
     window: Duration = Field(default=10.0, gt=0, description="How far back `ratio` looks.")
     refuse: Duration = Field(
         default=10.0, gt=0, description="How long exchanges are refused; twice as long each time that probing fails."
@@ -76,7 +78,9 @@ class Breaker:
         self._chance = environment.chance
         self._over = environment.wheel.deadline(self._time_is_over)
         self._window = _Window(settings.window)
-        self._bad_statuses = frozenset(status for each in settings.statuses for status in range(each.low, each.high + 1))
+        self._bad_statuses = frozenset(
+            status for each in settings.statuses for status in range(each.low, each.high + 1)
+        )
         # Tokens: the last one given, the first one of this state, and the one that all share while admitting, else none.
         self._last = self._first = self._open = 1
         self._streak = 0

@@ -177,6 +177,8 @@ class Cluster:
                 endpoint.release(Hold.FAILING, CONFIG)
             if self.outliers is None:
                 endpoint.release(Hold.EJECTED, CONFIG)
+        if self.outliers is not None and old.outliers is not None:
+            self.outliers.take_over(old.outliers)
         breaker = old.breaker
         if self.breaker is not None and breaker is not None and old.settings.breaker == self.settings.breaker:
             breaker.told = self._breaker_changed

@@ -59,6 +59,8 @@ class Geography:
             )
             problems.add(("database",), f"{settings.database} {error}", hint)
             return None
+        if database.failure:
+            problems.warn(("database",), f"{settings.database} {database.failure}; what was read before stays in use")
         return cls(settings, database)
 
     def order(self, exchange: Exchange) -> Order:

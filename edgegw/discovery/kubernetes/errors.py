@@ -65,6 +65,10 @@ def _too_large(data: Mapping[str, Any]) -> bool:
 
 def quoted_long(text: str) -> str:
     """A message as logs show it: on one line, of bounded length."""
-    return quoted(text) if len(text) <= 60 else '"' + "".join(
-        char if char.isprintable() else "?" for char in text[:_SHOWN]
-    ) + ('..."' if len(text) > _SHOWN else '"')
+    return (
+        quoted(text)
+        if len(text) <= 60
+        else '"'
+        + "".join(char if char.isprintable() else "?" for char in text[:_SHOWN])
+        + ('..."' if len(text) > _SHOWN else '"')
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from edgegw.config.problems import quoted
 
 _LIST_MAX = 5000
+_TEXT_MAX = 65536
 
 
 class Malformed(Exception):
@@ -47,7 +48,7 @@ def text(data: Mapping[str, Any], key: str) -> str:
     found = data.get(key)
     if found is None:
         return ""
-    if not isinstance(found, str) or len(found) > 4096:
+    if not isinstance(found, str) or len(found) > _TEXT_MAX:
         raise Malformed(f"{key} is not a text")
     return found
 

@@ -29,7 +29,9 @@ class KubernetesSettings(Settings):
     namespace: str | None = Field(
         default=None, description="For services without one; without it that of the pod or of the context."
     )
-    token: SecretStr | None = Field(default=None, description="A bearer token; `token_file` is read again, this is not.")
+    token: SecretStr | None = Field(
+        default=None, description="A bearer token; `token_file` is read again, this is not."
+    )
     token_file: str | None = Field(default=None, description="A file with a bearer token, read before each request.")
     ca_file: str | None = Field(default=None, description="PEM file with the authorities to trust.")
     cert_file: str | None = Field(default=None, description="PEM file: a client certificate.")

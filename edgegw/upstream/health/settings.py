@@ -34,7 +34,9 @@ def as_bytes(text: str) -> bytes:
 
 def _path(text: str) -> Mapping[str, Any]:
     if text in _OTHERS:
-        raise ValueError(f"write {{{text}: {'name' if text == 'custom' else '{}'}}}: a word alone is the path of an HTTP probe")
+        raise ValueError(
+            f"write {{{text}: {'name' if text == 'custom' else '{}'}}}: a word alone is the path of an HTTP probe"
+        )
     return {"path": text}
 
 
@@ -60,9 +62,13 @@ class ExpectSettings(Settings):
         lambda status: {"status": status}, "status codes", (str, int), {"type": ["string", "integer"]}
     )
 
-    status: StatusRanges = Field(default=(StatusRange(200, 299),), description="Its status. Redirects are not followed.")
+    status: StatusRanges = Field(
+        default=(StatusRange(200, 299),), description="Its status. Redirects are not followed."
+    )
     body: BodyTestSettings | None = Field(
-        default=None, description="What its body must hold; not read without it.", examples=["ready", {"regex": "ok|up"}]
+        default=None,
+        description="What its body must hold; not read without it.",
+        examples=["ready", {"regex": "ok|up"}],
     )
 
 
@@ -113,7 +119,10 @@ class HealthSettings(Settings):
     )
     method: Literal["GET", "HEAD", "OPTIONS"] = Field(default="GET", description="How it is asked for.")
     headers: dict[str, str] = Field(
-        default_factory=dict, max_length=32, description="Further header fields of the request.", examples=[{"X-Probe": "1"}]
+        default_factory=dict,
+        max_length=32,
+        description="Further header fields of the request.",
+        examples=[{"X-Probe": "1"}],
     )
     host: str = Field(
         default="upstream",
@@ -123,7 +132,9 @@ class HealthSettings(Settings):
     )
     expect: ExpectSettings = Field(default=ExpectSettings(), description="What the answer must be.")
     tcp: TcpProbeSettings | None = Field(
-        default=None, description="Probe with a connection instead.", examples=[{}, {"send": "PING\r\n", "expect": "+PONG"}]
+        default=None,
+        description="Probe with a connection instead.",
+        examples=[{}, {"send": "PING\r\n", "expect": "+PONG"}],
     )
     grpc: GrpcProbeSettings | None = Field(
         default=None, description="Probe by gRPC's health protocol instead.", examples=[{"service": "acme.Orders"}]
@@ -134,7 +145,9 @@ class HealthSettings(Settings):
         description="Probe with Python code instead: an entry point of `edgegw.health_probes`, or `package.module:factory`.",
         examples=["disk", "shop.probes:Disk"],
     )
-    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="What the code of `custom` is built with.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="What the code of `custom` is built with."
+    )
     every: Duration = Field(default=5.0, ge=0.1, description="From probe to probe; up to a tenth is added by chance.")
     unhealthy_every: Duration | None = Field(
         default=None, ge=0.1, description="From probe to probe while the endpoint fails; `every` without it."

@@ -52,7 +52,8 @@ class Talk(Protocol):
         self._send = send
         self._expect = expect
         self._linger = wheel.deadline(self.cut)
-        self._data = b""
+        self._data = bytearray()
+        self._lost = False
         self._outcome: ProbeFailed | bool = False
         self._waiting: Deferred[None] | None = None
 
@@ -62,7 +63,8 @@ class Talk(Protocol):
         Raises (through the Deferred):
             ProbeFailed: it did not.
         """
-        self._waiting = waiting = Deferred(self._unwanted)
+        waiting: Deferred[None] = Deferred(self._unwanted)
+        self._waiting = waiting
         self._settle()
         return waiting
 
@@ -71,12 +73,14 @@ class Talk(Protocol):
 
     def leave(self) -> None:
         """End the connection in an orderly way, soon."""
-        self._linger.set(LINGER_S)
-        self.transport.loseConnection()
+        if not self._lost:
+            self._linger.set(LINGER_S)
+            self.transport.loseConnection()
 
     def cut(self) -> None:
         """End it now."""
-        self.transport.abortConnection()
+        if not self._lost:
+            self.transport.abortConnection()
 
     def connectionMade(self) -> None:
         """Twisted: connected, and TLS established."""
@@ -89,21 +93,24 @@ class Talk(Protocol):
         """Twisted: bytes came."""
         if self._outcome:
             return
+        # What was looked at before is not looked at again, but for its end.
+        start = max(len(self._data) - len(self._expect) + 1, 0)
         self._data += data
-        if self._expect in self._data[:LARGEST]:
+        if self._data.find(self._expect, start, LARGEST) >= 0:
             self._decide(True)
         elif len(self._data) >= LARGEST:
             self._decide(ProbeFailed("what is expected is not in the first 64 KiB"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: gone."""
+        self._lost = True
         self._linger.drop()
         if not self._outcome:
             self._decide(ProbeFailed("another answer" if self._data else "closed without an answer"))
 
     def _decide(self, outcome: ProbeFailed | bool) -> None:
         self._outcome = outcome
-        self._data = b""
+        self._data.clear()
         self._settle()
 
     def _settle(self) -> None:

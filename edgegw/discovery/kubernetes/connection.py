@@ -1,0 +1,144 @@
+"""One connection to the API server: found by name, with TLS, within a deadline, counted until its answer begins, always closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from twisted.web.client import URI
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from edgegw.discovery.kubernetes.credentials import Access
+from edgegw.discovery.kubernetes.errors import ApiError
+from edgegw.net.endpoints import TcpPlace, connect
+from edgegw.net.resolver import ResolveError, Resolver
+from edgegw.net.tls import wrap_client
+
+HEAD_MAX = 128 * 1024
+CONNECT_S = 5.0
+
+
+class Counted(ProtocolWrapper):  # type: ignore[type-arg]
+    """The connection as the HTTP client sees it. A head that does not end ends the connection."""
+
+    limited = True
+    _heard = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.limited:
+            self._heard += len(data)
+            if self._heard > HEAD_MAX:
+                self.abort()
+                return
+        ProtocolWrapper.dataReceived(self, data)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        ProtocolWrapper.connectionLost(self, reason)
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+
+class _Counting(WrappingFactory):  # type: ignore[type-arg]
+    """Builds the one connection, and tells when it is there and gone."""
+
+    protocol = Counted
+
+    def __init__(self, wrapped: IProtocolFactory, owner: Connection) -> None:
+        super().__init__(wrapped)
+        self._owner = owner
+
+    def buildProtocol(self, addr: IAddress) -> Counted | None:
+        # WrappingFactory takes it for granted that the inner factory builds one.
+        inner = self.wrappedFactory.buildProtocol(addr)
+        return None if inner is None else Counted(self, inner)
+
+    def registerProtocol(self, p: Any) -> None:
+        self._owner.made(p)
+
+    def unregisterProtocol(self, p: Any) -> None:
+        self._owner.lost()
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class Connection:
+    """Makes one connection for an `Agent`, and holds it.
+
+    Args:
+        gone: called with this when the connection is closed; not if there was none.
+    """
+
+    def __init__(self, reactor: Any, resolver: Resolver, access: Access, gone: Callable[[Connection], None]) -> None:
+        self._reactor = reactor
+        self._resolver = resolver
+        self._access = access
+        self._gone = gone
+        self._counted: Counted | None = None
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        return self
+
+    def connect(self, protocolFactory: Factory) -> Deferred[IProtocol]:
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: Factory) -> IProtocol:
+        access = self._access
+        wrapped: IProtocolFactory = _Counting(factory, self)
+        if access.tls is not None:
+            try:
+                wrapped = wrap_client(wrapped, access.tls, access.host, self._reactor)
+            except ValueError as error:
+                raise ApiError(f"{access.host} cannot be a host with TLS: {error}") from None
+        try:
+            addresses = await self._resolver.resolve(access.host)
+        except ResolveError as error:
+            raise ApiError(str(error)) from None
+        words = ""
+        for address in addresses:
+            try:
+                place = TcpPlace(address, access.port)
+                await connect(self._reactor, place, wrapped, timeout_s=CONNECT_S / len(addresses))
+            except OSError as error:
+                words = f"{place}: {error}"
+            except Exception as error:
+                if not isinstance(error, _connect_errors()):
+                    raise
+                words = f"{place}: {error}"
+            else:
+                break
+        counted = self._counted
+        if counted is None or counted.wrappedProtocol is None:
+            raise ApiError(f"no connection to {access.authority}: {words or 'it closed at once'}")
+        return counted.wrappedProtocol
+
+    def made(self, counted: Counted) -> None:
+        """For the factory: the connection stands."""
+        self._counted = counted
+
+    def lost(self) -> None:
+        """For the factory: it is gone."""
+        self._counted = None
+        self._gone(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._counted is not None
+
+    def answered(self) -> None:
+        """The head has come: the body has bounds of its own."""
+        if self._counted is not None:
+            self._counted.limited = False
+
+    def abort(self) -> None:
+        """Close it now."""
+        if self._counted is not None:
+            self._counted.abort()
