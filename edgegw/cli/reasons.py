@@ -113,6 +113,9 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
         "A query parameter of a request that is transcoded to gRPC names no field that is left to the query, or does not fit it.",
     ),
     # The upstream.
+    "address_refused": Reason(
+        503, _UP, "The endpoint's name, which discovery found, leads to addresses that may not be connected to."
+    ),
     "connect_failed": Reason(503, _UP, "A connection to the endpoint failed, for another reason than the ones below."),
     "connect_refused": Reason(503, _UP, "The endpoint refuses connections: nothing listens there."),
     "connect_timeout": Reason(503, _UP, "No connection to the endpoint within `timeouts.connect`."),
@@ -150,12 +153,16 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
         503, _UP, "The upstream took an HTTP/2 stream back unread (REFUSED_STREAM, GOAWAY), each time it was tried."
     ),
     "upstream_reset": Reason(502, _UP, "The upstream reset the connection, or the HTTP/2 stream."),
+    "try_timeout": Reason(504, _UP, "One attempt had no head of an answer within `retry.per_try`."),
+    "upstream_send_timeout": Reason(504, _UP, "The upstream took nothing of the request's body for `timeouts.send`."),
     "upstream_tls": Reason(502, _UP, "TLS to the upstream failed: its certificate, its name or its protocol."),
     # The gateway.
     "answer_failed": Reason(500, _HERE, "A defect of the gateway while it sent an answer; the log has the traceback."),
     "bad_rewrite": Reason(500, _HERE, "A route's rewrite made something that is no path."),
     "breaker_refuses": Reason(503, _HERE, "The upstream fails, and its `breaker` lets nothing through for a while."),
-    "bulkhead_full": Reason(503, _HERE, "`bulkhead.requests` exchanges are with the upstream, and `bulkhead.queue` wait."),
+    "bulkhead_full": Reason(
+        503, _HERE, "`bulkhead.requests` exchanges are with the upstream, and `bulkhead.queue` wait."
+    ),
     "bulkhead_timeout": Reason(503, _HERE, "No place at the upstream came free within `bulkhead.queue_timeout`."),
     "file_failed": Reason(500, _HERE, "A file could not be read to its end."),
     "gateway_stopped": Reason(503, _HERE, "The gateway ended while the exchange was under way; the connection is cut."),
@@ -163,6 +170,9 @@ GATEWAY_REASONS: Mapping[str, Reason] = {
     "informational_answer": Reason(500, _HERE, "A middleware or resource gave a status below 200 as its final answer."),
     "internal_error": Reason(500, _HERE, "A defect of the gateway or of a middleware; the log has the traceback."),
     "loop_detected": Reason(508, _HERE, "The request came from this gateway: an upstream leads back to it."),
+    "mirror_timeout": Reason(
+        504, _HERE, "A copy was not finished within `mirror.timeout`; nobody but the endpoint it went to learns of it."
+    ),
     "no_endpoint": Reason(503, _HERE, "The upstream has no endpoint that may be used."),
     "overloaded": Reason(
         503, _HERE, "The process is short of memory or time, and the route's `importance` is not high enough."

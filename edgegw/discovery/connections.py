@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from edgegw.config.model import Settings
 from edgegw.discovery.dns import DnsSettings
+from edgegw.discovery.kubernetes.settings import KubernetesSettings
 
-KINDS = ("dns",)
+KINDS = ("dns", "k8s")
 """Kinds of connections; each is a key of `ConnectionSettings`."""
 
 
@@ -17,6 +18,9 @@ class ConnectionSettings(Settings):
     """One connection: a map with one key, its kind. `from: NAME` of an upstream's `discovery` uses it."""
 
     dns: DnsSettings | None = Field(default=None, description="Name servers other than those of /etc/resolv.conf.")
+    k8s: KubernetesSettings | None = Field(
+        default=None, description="The API server of another cluster than the pod's own."
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Any:

@@ -7,11 +7,11 @@ say nothing, and what was known holds.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from pydantic import Field, field_validator
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.names import dns
@@ -36,6 +36,8 @@ _CONFIRM_S = 10.0
 _RETRY_S = 1.0, 30.0
 _TARGETS = 256
 _TIERS = 16
+
+T = TypeVar("T")
 
 _log = Logger("edgegw.discovery.dns")
 
@@ -129,9 +131,9 @@ class DnsSource:
         self._call = None
         self._ttl_s = TTL_S[1]
         look = self._look_srv if self._query.type == "SRV" else self._look_addresses
-        self._round = Deferred.fromCoroutine(look())
-        self._round.addCallbacks(self._found, self._failed)
-        self._round.addErrback(self._broken)
+        asked = self._round = Deferred.fromCoroutine(look())
+        asked.addCallbacks(self._found, self._failed)
+        asked.addErrback(self._broken)
 
     def _found(self, named: list[Named]) -> None:
         self._round = None
@@ -189,7 +191,7 @@ class DnsSource:
 
     async def _look_srv(self) -> list[Named]:
         answer = await self._client.ask(self._service, dns.SRV)
-        records = [each.payload for each in answer.answers if each.type == dns.SRV]
+        records: list[Any] = [each.payload for each in answer.answers if each.type == dns.SRV]
         self._note(answer.answers)
         # A target of "." says that there is no such service here (RFC 2782).
         records = [each for each in records if _text(each.target.name)][:_TARGETS]
@@ -198,7 +200,7 @@ class DnsSource:
         brought = _brought(answer.additional)
         wanted = [target for target in targets if target not in brought]
         self._note(each for each in answer.additional if each.type in (dns.A, dns.AAAA))
-        asked = await gatherResults([Deferred.fromCoroutine(self._addresses(target)) for target in wanted], True)
+        asked = await _all(self._addresses(target) for target in wanted)
         addresses = {**brought, **dict(zip(wanted, asked, strict=True))}
         self._known = {key: known for key, known in self._known.items() if key[0] in wanted}
         return self._candidates(
@@ -214,8 +216,7 @@ class DnsSource:
 
     async def _addresses(self, name: str) -> list[str]:
         """IPv4 and IPv6. While one of them is not answered for, those known before hold."""
-        asked = [Deferred.fromCoroutine(self._of_type(name, kind)) for kind in (dns.A, dns.AAAA)]
-        four, six = await gatherResults(asked, True)
+        four, six = await _all(self._of_type(name, kind) for kind in (dns.A, dns.AAAA))
         if isinstance(four, NoAnswer) and isinstance(six, NoAnswer):
             raise four
         return [*self._or_known(name, dns.A, four), *self._or_known(name, dns.AAAA, six)]
@@ -253,6 +254,15 @@ class DnsSource:
         return f"<DnsSource {self.name} {'asking' if self._round is not None else 'waiting'}>"
 
 
+async def _all(running: Iterable[Coroutine[Deferred[Any], Any, T]]) -> list[T]:
+    """The results of all, at once; the first failure ends it."""
+    try:
+        return await gatherResults([Deferred.fromCoroutine(each) for each in running], consumeErrors=True)
+    except FirstError as error:
+        failed: Any = error.subFailure.value
+        raise failed from None
+
+
 def _brought(records: Sequence[dns.RRHeader]) -> dict[str, list[str]]:
     """Addresses of the additional section by name."""
     found: dict[str, list[str]] = {}
@@ -263,7 +273,8 @@ def _brought(records: Sequence[dns.RRHeader]) -> dict[str, list[str]]:
 
 
 def _address(record: dns.RRHeader) -> str:
-    packed = record.payload.address
+    payload: Any = record.payload
+    packed = payload.address
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 

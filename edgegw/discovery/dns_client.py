@@ -206,7 +206,7 @@ class _Stream(Protocol):
             return
         message = _parsed(self._buffer[2 : 2 + size])
         if message is None or not _fits(message, self._question):
-            self.give_up("answers something else over TCP")
+            self.give_up("answers over TCP what cannot be read, or something else")
         else:
             self.answered.callback(message)
 

@@ -1,4 +1,4 @@
-"""Between a source and an upstream: what the source says, as far as it may be believed, and what it said last while it is silent."""
+"""Between a source and an upstream: what a source says as far as it may be believed, and what it said last while it is silent."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _log = Logger("edgegw.discovery.feed")
 
 
 class Outlet(NamedTuple):
-    """Where a feed leads. update: takes the source's name and its endpoints, such as `Cluster.update`. counted: takes the outcome of
-    each answer: `ok`, `unchanged`, `failed`, `damped`. memory: the disk; None: none.
+    """Where a feed leads. update: takes the source's name and its endpoints, such as `Cluster.update`. counted: takes the outcome
+    of each answer: `ok`, `unchanged`, `failed`, `damped`. memory: the disk; None: none.
     """
 
     update: Callable[[str, Sequence[Named]], None]
@@ -84,7 +84,7 @@ class Feed(MultiService):
         self._dirty = False
         self._saving: Deferred[None] | None = None
         ticks = Supervised(f"feed of {upstream}", self._tick, 1.0, environment.reactor)
-        ticks.setServiceParent(self)
+        ticks.setServiceParent(self)  # type: ignore[no-untyped-call]
 
     # Life.
 

@@ -20,6 +20,7 @@ from edgegw.discovery.dns import DNS
 from edgegw.discovery.feed import Feed, Outlet
 from edgegw.discovery.file import FILE
 from edgegw.discovery.interfaces import ENTRY_POINTS, DiscoveryPart, Source, Surroundings
+from edgegw.discovery.kubernetes.source import K8S
 from edgegw.discovery.policy import EndpointPolicy, Own
 from edgegw.discovery.settings import COMMON, DiscoverySettings, written
 from edgegw.discovery.snapshots import SnapshotFile
@@ -27,7 +28,7 @@ from edgegw.discovery.threads import in_thread
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 
-PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS)
+PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S)
 
 FOREIGN = (Exception, SystemExit)
 """What the code of others may raise on being imported or called."""

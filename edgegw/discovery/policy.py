@@ -66,7 +66,7 @@ class EndpointPolicy:
         return None if canonical(url.host) is None else self.refuse(url.host, url.port)
 
     def guard(self, written: Collection[EndpointUrl] = ()) -> Callable[[EndpointUrl, str], str | None]:
-        """For `Connector`: judges the address that an endpoint's name led to. written: endpoints of the configuration are not asked about."""
+        """For `Connector`: judges the address that an endpoint led to. written: in the configuration, and not asked about."""
         exempt = frozenset(written)
 
         def judge(url: EndpointUrl, address: str) -> str | None:

@@ -1,7 +1,7 @@
 """What a source named last, on disk: a gateway that starts while the source is down serves at once.
 
-One file each, `discovery/UPSTREAM.json` in the state folder, mode 0600, written beside its place and renamed. Whatever is wrong with
-it, the gateway starts without it.
+One file each, `discovery/UPSTREAM.json` in the state folder, mode 0600, written beside its place and renamed. Whatever is wrong
+with it, the gateway starts without it.
 """
 
 from __future__ import annotations

@@ -16,4 +16,5 @@ def in_thread(reactor: Any, blocking: Callable[[], Result]) -> Deferred[Result]:
     """The result of a call in the reactor's own threads; of a call right here where `reactor` is a bare clock."""
     if not IReactorFromThreads.providedBy(reactor):
         return maybeDeferred(blocking)
-    return deferToThreadPool(reactor, reactor.getThreadPool(), blocking)
+    threads: Any = reactor
+    return deferToThreadPool(threads, threads.getThreadPool(), blocking)

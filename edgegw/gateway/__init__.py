@@ -1,9 +1,9 @@
 """The composition root.
 
 - `settings`: the root settings model, put together from every floor's own.
-- `references`: checks that need to see all of it.
+- `references`: checks that need to see all of it; `destinations`: those of where routes lead.
 - `builtins`: everything that ships, and what third parties brought; `parts`: a `middleware:` entry becomes a step.
-- `assembly`: settings to a `Snapshot`; the order of the pipeline is written there, once.
+- `assembly`: settings to a `Snapshot`; the order of the pipeline is written there, once; `targets`: what is behind it.
 - `upstreams`: clusters from settings, taking over what did not change.
 - `snapshot`: routes, pipelines and upstreams of one configuration.
 - `entrances`: the listening sockets, compared and swapped on reload; `places`: where they are, and the words for why not.

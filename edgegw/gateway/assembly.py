@@ -14,9 +14,11 @@ from twisted.internet.task import Clock
 from edgegw.config.mask import Mask
 from edgegw.config.problems import Loc, Problem, Problems
 from edgegw.config.source import Document, at
+from edgegw.discovery.policy import Own
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.predicates import compile_when
 from edgegw.gateway.builtins import BALANCERS, Parts
+from edgegw.gateway.feeding import Feeding, Update, nobody
 from edgegw.gateway.parts import own_step
 from edgegw.gateway.settings import GatewaySettings, RouteSettings, merged
 from edgegw.gateway.snapshot import Snapshot
@@ -101,11 +103,17 @@ class Resources:
 
 
 class Assembly:
-    """Builds snapshots."""
+    """Builds snapshots.
 
-    def __init__(self, resources: Resources) -> None:
+    Args:
+        update: where discovery leads. own: the listeners of this gateway, which it may not lead to.
+    """
+
+    def __init__(self, resources: Resources, update: Update = nobody, own: Own = lambda: ()) -> None:
+        registry = resources.telemetry.registry
         self._with = resources
-        self._upstreams = Upstreams(resources.environment, BALANCERS)
+        self._feeding = Feeding(resources.environment, registry, update, own)
+        self._upstreams = Upstreams(resources.environment, BALANCERS, registry)
 
     def build(
         self,
@@ -120,7 +128,8 @@ class Assembly:
         Whatever can't be built is reported in `problems`; the snapshot is usable only if there are no errors.
         """
         found = Problems()
-        clusters = self._upstreams.build(settings, old.clusters if old is not None else {}, base_dir, found)
+        feeds = self._feeding.build(settings, base_dir, found, (old.settings, old.feeds) if old is not None else None)
+        clusters = self._upstreams.build(settings, feeds, base_dir, found, old.clusters if old is not None else None)
         routes, entries = self._routes(settings, clusters, base_dir, found)
         tree = Tree.build(entries, found, lambda loc: str(document.position(loc)))
         terms: dict[str, Terms] = {}
@@ -133,7 +142,7 @@ class Assembly:
         watched = watched_files(settings, base_dir)
         problems.extend(placed_and_masked(found, document))
         return Snapshot(
-            document, settings, tree, tuple(routes), clusters, {}, terms, watched, datetime.now(UTC),
+            document, settings, tree, tuple(routes), clusters, feeds, terms, watched, datetime.now(UTC),
             tls_marks=marks, files_digest=files_digest(watched),
         )  # fmt: skip
 

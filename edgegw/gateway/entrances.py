@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 
 from edgegw.config.problems import Problems
-from edgegw.gateway.places import obstacle, passed_sockets, place_of
+from edgegw.gateway.places import observe_place, obstacle, passed_sockets, place_of
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.accepting import Listening, listen
 from edgegw.net.listener import ConnectionCap, Counts, Current, Listener, Terms
@@ -52,6 +52,7 @@ class Entrances:
         # Now, because the sockets are passed to this very process: as a daemon it will be another one.
         self._passed = passed_sockets()
         self._policies: dict[str, object] = {}
+        self._places: frozenset[tuple[str, int]] = frozenset()
         self.listeners: dict[str, Listener] = {}
         self.leaving: dict[Listener, None] = {}
 
@@ -99,6 +100,7 @@ class Entrances:
                 for connection in list(listener.connections):
                     connection.drain()
         self._policies = policies
+        self._places = frozenset(_places(settings))
         for listener in opened:
             listener.resume_accepting()
 
@@ -159,6 +161,10 @@ class Entrances:
         """Listeners that accept, and those that still have connections."""
         return {*self.listeners, *(listener.name for listener in self.leaving)}
 
+    def places(self) -> Collection[tuple[str, int]]:
+        """Address (empty: every one of this machine) and port of each listener, that of metrics and probes among them."""
+        return self._places
+
     @property
     def connections(self) -> int:
         """Connections of all listeners."""
@@ -166,6 +172,15 @@ class Entrances:
 
     def __repr__(self) -> str:
         return f"<Entrances {list(self.listeners.values())!r}>"
+
+
+def _places(settings: GatewaySettings) -> Iterator[tuple[str, int]]:
+    for each in settings.listen:
+        if each.port:
+            yield "127.0.0.1" if each.interface == "localhost" else each.interface or "", each.port
+    if settings.observe.listen is not None:
+        place = observe_place(settings.observe.listen)
+        yield place.host, place.port
 
 
 def _policy(settings: ListenSettings) -> object:

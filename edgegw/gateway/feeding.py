@@ -1,4 +1,4 @@
-"""The discovery of one configuration after another: what a reload did not change is taken over by identity, and goes on watching."""
+"""The discovery of one configuration after another. What a reload did not change is taken over by identity and goes on watching."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from edgegw.upstream.environment import Environment
 
 Update = Callable[[str, str, Sequence[Named]], None]
 """(upstream, source, endpoints): where feeds lead."""
+
+
+def nobody(upstream: str, source: str, named: Sequence[Named]) -> None:
+    """Where feeds lead that will never run: of a configuration that is only checked."""
 
 
 class Feeding:

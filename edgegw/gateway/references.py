@@ -13,14 +13,11 @@ from edgegw.gateway.destinations import check_destinations
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.settings import ListenSettings
 
-_UPSTREAM = frozenset({"discovery"})
 _ROUTE = frozenset({"auth", "roles", "limit", "cors", "cache", "compress", "validate", "transform", "handler"})
 LATER: Mapping[str, frozenset[str]] = {
-    "": frozenset({"workers", "auth", "limits", "middleware", "discovery", "handlers", "services", "admin"}),
-    "upstreams": _UPSTREAM,
+    "": frozenset({"workers", "auth", "limits", "middleware", "handlers", "services", "admin"}),
     "routes": _ROUTE,
     "defaults": _ROUTE,
-    "defaults.upstream": _UPSTREAM,
 }
 """Keys of the language whose parts are not built yet. They are unknown like any other; a guess at another key would mislead."""
 

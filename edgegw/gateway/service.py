@@ -81,7 +81,8 @@ class GatewayService(MultiService):
         self.event_log = EventLog(resources.events, telemetry.registry, resources.reactor)
         self.upkeep = Upkeep()
         self.upkeep.setServiceParent(self)  # type: ignore[no-untyped-call]
-        self._stage = Stage(Assembly(resources), self.entrances, observation, self.upkeep)
+        assembly = Assembly(resources, self.upkeep.update, self.entrances.places)
+        self._stage = Stage(assembly, self.entrances, observation, self.upkeep)
         self._turns = Turns(self._reload)
         self._reader = Reader(resources.reactor)
         self._rolled_back = False

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, Field, model_validator
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.problems import quoted
 from edgegw.config.units import Duration, Size
+from edgegw.discovery.connections import ConnectionSettings
+from edgegw.discovery.settings import DiscoverySettings
 from edgegw.exchange.predicates import WhenSettings
 from edgegw.export.settings import ObserveSettings
 from edgegw.middleware.grpc_web import GrpcSettings
@@ -33,6 +35,7 @@ from edgegw.targets.mirror import MOST_MIRRORS, MirrorSettings
 from edgegw.targets.redirect import RedirectSettings
 from edgegw.targets.respond import RespondSettings
 from edgegw.targets.split import DestinationSettings, SplitSettings
+from edgegw.upstream.address import EndpointSettings
 from edgegw.upstream.retry import RetrySettings
 from edgegw.upstream.settings import UpstreamDefaults, UpstreamSettings
 
@@ -171,6 +174,21 @@ class DefaultsSettings(RouteDefaults):
     upstream: UpstreamDefaults = Field(default=UpstreamDefaults(), description="For every upstream.")
 
 
+class GatewayUpstreamSettings(UpstreamSettings):
+    """A named set of endpoints: written down, discovered, or both."""
+
+    endpoints: tuple[EndpointSettings, ...] = Field(
+        default=(), description="The addresses behind this name; there must be one, or `discovery`."
+    )
+    discovery: DiscoverySettings | None = Field(default=None, description="What finds endpoints.")
+
+    @model_validator(mode="after")
+    def _has_some(self) -> Any:
+        if not self.endpoints and self.discovery is None:
+            raise ValueError("an upstream has `endpoints`, `discovery` or both; here: none of them")
+        return self
+
+
 class GatewaySettings(Settings):
     """The configuration of edgegw."""
 
@@ -180,7 +198,12 @@ class GatewaySettings(Settings):
     )
     shutdown: ShutdownSettings = Field(default=ShutdownSettings(), description="How the gateway stops.")
     listen: tuple[ListenSettings, ...] = Field(min_length=1, description="Where requests come in.")
-    upstreams: dict[Name, UpstreamSettings] = Field(default_factory=dict, description="The servers behind, by name.")
+    upstreams: dict[Name, GatewayUpstreamSettings] = Field(
+        default_factory=dict, description="The servers behind, by name."
+    )
+    discovery: dict[Name, ConnectionSettings] = Field(
+        default_factory=dict, description="By name, how to reach what endpoints are discovered by."
+    )
     routes: tuple[RouteSettings, ...] = Field(default=(), description="What happens to which requests.")
     defaults: DefaultsSettings = Field(
         default=DefaultsSettings(),

@@ -129,13 +129,14 @@ class Targets:
         cluster = self._clusters.get(name)
         if cluster is None:
             return None
-        proxy, sockets = self._proxy(said, cluster, meta, _retry(said, cluster)), said.whole.websocket
+        retry, sockets = _retry(said, cluster), said.whole.websocket
+        proxy = self._proxy(said, cluster, meta, retry)
         if sockets.mode == "off":
             return Upgrading(proxy, websocket_off)
         metrics = self._telemetry.upstream(name)
-        websocket = WebSocketTarget(cluster, sockets, _times(said, cluster), self._with.wheel, metrics)
-        websocket._selection = cluster.selection(meta)  # FIXME(H6): H5 brings a parameter.
-        return Upgrading(proxy, websocket)
+        times, part = _times(said, cluster), cluster.selection(meta)
+        wheel = self._with.wheel
+        return Upgrading(proxy, WebSocketTarget(cluster, sockets, times, wheel, metrics, retry=retry, selection=part))
 
     def _proxy(
         self, said: Said, cluster: Cluster, meta: Mapping[str, str], retry: RetrySettings, head_s: float | None = None
@@ -144,9 +145,7 @@ class Targets:
         if head_s is not None:
             head = min(head, head_s)
         metrics = self._telemetry.upstream(cluster.name)
-        proxy = Proxy(cluster, head, idle, self._with.seconds, metrics)
-        proxy._selection = cluster.selection(meta)  # FIXME(H6): H5 brings a parameter.
-        return proxy
+        return Proxy(cluster, head, idle, self._with.seconds, metrics, retry, cluster.selection(meta))
 
 
 def _counter(family: Family[Counter], route: str) -> Callable[[str], None]:

@@ -21,11 +21,10 @@ class Care(MultiService):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cluster = cluster
-        Supervised(f"upkeep of {cluster.name}", cluster.tick, TICK_S, cluster.environment.reactor).setServiceParent(
-            self
-        )
+        ticks = Supervised(f"upkeep of {cluster.name}", cluster.tick, TICK_S, cluster.environment.reactor)
+        ticks.setServiceParent(self)  # type: ignore[no-untyped-call]
         if cluster.checks is not None:
-            cluster.checks.setServiceParent(self)
+            cluster.checks.setServiceParent(self)  # type: ignore[no-untyped-call]
             cluster.follow(cluster.checks.roster)
 
 

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgegw.config.problems import Problems
-from edgegw.gateway.settings import GatewaySettings, merged
+from edgegw.discovery.feed import Feed
+from edgegw.gateway.settings import GatewaySettings, GatewayUpstreamSettings, merged
+from edgegw.net.geo import GeoDatabases
 from edgegw.net.tls import UpstreamTls
+from edgegw.observe.metrics import Registry
 from edgegw.upstream.address import EndpointUrl
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.environment import Environment
+from edgegw.upstream.geography import Geography
+from edgegw.upstream.health.build import health_checks
+from edgegw.upstream.health.checks import HealthChecks, unheard
+from edgegw.upstream.health.settings import HealthSettings
 from edgegw.upstream.selection import BuildBalancer
 from edgegw.upstream.settings import UpstreamSettings
 
@@ -21,22 +28,36 @@ class Upstreams:
     """Builds the clusters of one configuration after another.
 
     Args:
-        environment: what all of them work with. balancers: by name.
+        environment: what all of them work with. balancers: by name. registry: of metrics.
     """
 
-    def __init__(self, environment: Environment, balancers: Mapping[str, BuildBalancer]) -> None:
+    def __init__(
+        self, environment: Environment, balancers: Mapping[str, BuildBalancer], registry: Registry | None = None
+    ) -> None:
         self._environment = environment
         self._balancers = balancers
+        self._registry = registry or Registry()
+        self._databases = GeoDatabases(environment.reactor)
 
     def build(
-        self, settings: GatewaySettings, old: Mapping[str, Cluster], base_dir: Path, problems: Problems
+        self,
+        settings: GatewaySettings,
+        feeds: Mapping[str, Feed],
+        base_dir: Path,
+        problems: Problems,
+        old: Mapping[str, Cluster] | None = None,
     ) -> dict[str, Cluster]:
-        """Clusters by name; those of `old` that are the same come again."""
+        """Clusters by name; those of `old` that are the same come again.
+
+        Args:
+            feeds: the discovery of those that have it: what it names may not lead everywhere.
+        """
         return {
             name: self._cluster(
                 name,
                 merged(upstream, settings.defaults.upstream),
-                old.get(name),
+                feeds.get(name),
+                (old or {}).get(name),
                 base_dir,
                 problems.under("upstreams", name),
             )
@@ -44,7 +65,13 @@ class Upstreams:
         }
 
     def _cluster(
-        self, name: str, settings: UpstreamSettings, old: Cluster | None, base_dir: Path, problems: Problems
+        self,
+        name: str,
+        settings: GatewayUpstreamSettings,
+        feed: Feed | None,
+        old: Cluster | None,
+        base_dir: Path,
+        problems: Problems,
     ) -> Cluster:
         _check_versions(settings, problems)
         _check_introduction(settings, problems)
@@ -58,22 +85,40 @@ class Upstreams:
             connector = old.connector
         else:
             tls = self._tls(settings, base_dir, problems)
+            times = settings.timeouts
             connector = Connector(
-                environment.reactor,
-                environment.wheel,
-                environment.resolver,
-                tls,
-                settings.timeouts.connect,
-                settings.protocol,
+                environment.reactor, environment.wheel, environment.resolver, tls, times.connect, settings.protocol
             )
-        return Cluster(name, settings, connector, self._balancers[settings.balance.by], environment, digest)
+        cluster = Cluster(name, settings, connector, self._balancers[settings.balance.by], environment, digest)
+        if feed is not None:
+            cluster.guard = feed.policy.guard([EndpointUrl.parse(each.url) for each in settings.endpoints])
+        there = problems.under("balance", "tiers", "geo")
+        cluster.geography = Geography.load(settings.balance.tiers.geo, self._databases, there, base_dir)
+        if settings.health is not None:
+            cluster.checks = self._checks(cluster, settings.health, problems.under("health"))
+        return cluster
+
+    def _checks(self, cluster: Cluster, settings: HealthSettings, problems: Problems) -> HealthChecks | None:
+        passed = self._registry.health_checks.child(upstream=cluster.name, outcome="passed")
+        failed = self._registry.health_checks.child(upstream=cluster.name, outcome="failed")
+        outliers = cluster.outliers
+        return health_checks(
+            cluster.name,
+            settings,
+            self._environment,
+            problems,
+            lambda ok: (passed if ok else failed).inc(),
+            outliers.readmit if outliers is not None else unheard,
+        )
 
     def _tls(self, settings: UpstreamSettings, base_dir: Path, problems: Problems) -> UpstreamTls | None:
         return UpstreamTls.load(settings.tls, problems.under("tls"), base_dir) if _is_secure(settings) else None
 
 
 def _is_secure(settings: UpstreamSettings) -> bool:
-    return any(EndpointUrl.parse(each.url).secure for each in settings.endpoints)
+    """Whether TLS may be needed: what will be discovered is not known yet."""
+    discovers = isinstance(settings, GatewayUpstreamSettings) and settings.discovery is not None
+    return discovers or any(EndpointUrl.parse(each.url).secure for each in settings.endpoints)
 
 
 def _ways(settings: UpstreamSettings) -> tuple[object, ...]:

@@ -88,14 +88,15 @@ class Call:
 
     method, target: as sent. fields: header triples as HTTP/1 sends them, Host and framing included; HTTP/2 puts them its own way.
     body: what follows, or None. length: its size, None when it is not known. head_timeout_s: from the request's last byte to the
-    response's head. idle_timeout_s: between the response's bytes. informational: gets 1xx heads. ended: called when the response's
+    response's head. idle_timeout_s: between the response's bytes. send_timeout_s: in which nothing of the body is
+    taken (`head_timeout_s` if nobody says another). informational: gets 1xx heads. ended: called when the response's
     last byte came, if set. upgrade: it asks for another protocol (HTTP/1.1 only); a 101 answers it then, and the connection carries
     nothing else afterwards, whatever the answer.
     """
 
     __slots__ = (
-        "body", "ended", "fields", "head_timeout_s", "idle_timeout_s", "informational", "length", "method", "target",
-        "upgrade",
+        "body", "ended", "fields", "head_timeout_s", "idle_timeout_s", "informational", "length", "method",
+        "send_timeout_s", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +115,7 @@ class Call:
         self.body = body
         self.length = length
         self.head_timeout_s, self.idle_timeout_s = timeouts_s
+        self.send_timeout_s = self.head_timeout_s
         self.informational = informational
         self.ended: Callable[[], None] | None = None
         self.upgrade = False

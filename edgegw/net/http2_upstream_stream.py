@@ -16,6 +16,7 @@ from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Response
 from edgegw.net.call import Call
+from edgegw.net.stall import unsent
 from edgegw.wire.connection import hop_by_hop
 from edgegw.wire.events import End, Relieved, Reset, ResponseHead, StreamEvent, Violation
 from edgegw.wire.headers import Field
@@ -34,7 +35,7 @@ class UpstreamStream:
 
     __slots__ = (
         "_answer", "_body", "_call", "_choked", "_codec", "_connection", "_credit", "_deadline", "_heard", "_left",
-        "_opened_s", "_over", "_paused", "_response", "_sending", "sid",
+        "_opened_s", "_over", "_paused", "_response", "_sending", "_unsent", "sid",
     )  # fmt: skip
 
     def __init__(self, connection: Http2Upstream, sid: int, call: Call) -> None:
@@ -51,6 +52,7 @@ class UpstreamStream:
         self._sending = call.body is not None
         self._left = call.length or 0
         self._choked = False
+        self._unsent: tuple[int, ...] = ()
         # The response: something of it came; bytes that came since its reader paused.
         self._heard = self._paused = False
         self._credit = 0
@@ -82,6 +84,7 @@ class UpstreamStream:
         self._connection.flush()
         if not self._choked and self._sending and self._codec.waiting(self.sid):
             self._choked = True
+            self._watch()
             if not self._connection.congested and call.body is not None:
                 call.body.pause()
 
@@ -99,7 +102,7 @@ class UpstreamStream:
             return
         self._sending = False
         if self._body is None:
-            self._deadline.set(self._call.head_timeout_s)
+            self._deadline.set(self._call.send_timeout_s if self._choked else self._call.head_timeout_s)
         self._connection.flush()
 
     def abort(self, error: GatewayError) -> None:
@@ -115,7 +118,18 @@ class UpstreamStream:
     def hold_on(self) -> None:
         """From the connection: its socket takes nothing at the moment."""
         if self._sending and not self._choked and self._call.body is not None:
+            self._watch()
             self._call.body.pause()
+
+    def _watch(self) -> None:
+        """The peer takes no more at the moment: it has `send_timeout_s` to take something."""
+        self._unsent = self._untaken()
+        if self._body is None:
+            self._deadline.set(self._call.send_timeout_s)
+
+    def _untaken(self) -> tuple[int, ...]:
+        """What waits for a window, and what for the socket."""
+        return (self._codec.waiting(self.sid), *unsent(self._connection.transport))
 
     def go_on(self) -> None:
         """From the connection: its socket takes something again."""
@@ -126,6 +140,8 @@ class UpstreamStream:
         """What waited for a window has left."""
         if self._choked:
             self._choked = False
+            if self._body is None:
+                self._deadline.set(self._call.head_timeout_s)
             if not self._connection.congested:
                 self.go_on()
 
@@ -259,15 +275,25 @@ class UpstreamStream:
     def _expired(self) -> None:
         call, body = self._call, self._body
         if body is None:
-            if self._sending and not self._choked and not self._connection.congested:
-                # The request is not complete; the pace of its sender is the downstream side's to judge.
-                self._deadline.set(call.head_timeout_s)
+            if self._sending or self._choked:
+                self._judge_upload(call)
                 return
             self._late("upstream_head_timeout", f"no response head within {call.head_timeout_s:g} s")
         elif self._paused and body.started:
             self._deadline.set(call.idle_timeout_s)
         else:
             self._late("upstream_idle_timeout", f"no response data for {call.idle_timeout_s:g} s")
+
+    def _judge_upload(self, call: Call) -> None:
+        if not self._choked and not self._connection.congested:
+            # The request is not complete; the pace of its sender is the downstream side's to judge.
+            self._deadline.set(call.head_timeout_s)
+            return
+        before, self._unsent = self._unsent, self._untaken()
+        if self._unsent != before:
+            self._deadline.set(call.send_timeout_s)
+        else:
+            self._late("upstream_send_timeout", f"nothing was taken for {call.send_timeout_s:g} s")
 
     def _late(self, reason: str, detail: str) -> None:
         self._fail(504, reason, detail)

@@ -21,6 +21,7 @@ from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Response
 from edgegw.net.call import Call, Owner
+from edgegw.net.stall import TAKEN, unsent
 from edgegw.net.tls_transport import TlsError
 from edgegw.runtime.wheel import Wheel
 from edgegw.wire.connection import hop_by_hop
@@ -53,13 +54,8 @@ class Http1Upstream(Protocol):
         self._call: Call | None = None
         self._answer: Deferred[Response] | None = None
         self._body: Body | None = None
-        self._head = b""
-        self._left = 0
-        self._sending = False
-        self._blocked = False
-        self._paused = False
-        self._received = False
-        self._closing = False
+        self._head, self._left, self._unsent = b"", 0, TAKEN
+        self._sending = self._blocked = self._paused = self._received = self._closing = False
         self._taken: Any = None
         self.owner: Owner | None = None
         self.served = 0
@@ -146,8 +142,7 @@ class Http1Upstream(Protocol):
         self._call = call
         self.served += 1
         self._received = False
-        answer: Deferred[Response] = Deferred(self._cancelled)
-        self._answer = answer
+        answer = self._answer = Deferred(self._cancelled)
         self._deadline.set(call.head_timeout_s)
         if call.body is None:
             self.transport.write(head)
@@ -177,7 +172,8 @@ class Http1Upstream(Protocol):
             data = self._head + data
             self._head = b""
         self.transport.write(data)
-        self._deadline.set(call.head_timeout_s if self._body is None else call.idle_timeout_s)
+        limit_s = call.send_timeout_s if self._blocked else call.head_timeout_s
+        self._deadline.set(limit_s if self._body is None else call.idle_timeout_s)
 
     def end(self, trailers: tuple[Field, ...]) -> None:
         """The request's body is complete."""
@@ -193,7 +189,7 @@ class Http1Upstream(Protocol):
             self.transport.write(self._head + last)
             self._head = b""
         if self._body is None:
-            self._deadline.set(call.head_timeout_s)
+            self._deadline.set(call.send_timeout_s if self._blocked else call.head_timeout_s)
 
     def abort(self, error: GatewayError) -> None:
         """The request's body broke off: the upstream peer must not take it for complete."""
@@ -208,14 +204,17 @@ class Http1Upstream(Protocol):
     def pauseProducing(self) -> None:
         """Twisted: the upstream peer reads slowly."""
         self._blocked = True
+        self._unsent = unsent(self.transport)
         if self._sending and self._call is not None and self._call.body is not None:
             self._call.body.pause()
 
     def resumeProducing(self) -> None:
         """Twisted: it reads again."""
         self._blocked = False
-        if self._sending and self._call is not None and self._call.body is not None:
-            self._call.body.resume()
+        if (call := self._call) is not None and self._body is None:
+            self._deadline.set(call.head_timeout_s)
+        if self._sending and call is not None and call.body is not None:
+            call.body.resume()
 
     def stopProducing(self) -> None:
         """Twisted: the transport is going; `connectionLost` follows."""
@@ -342,15 +341,22 @@ class Http1Upstream(Protocol):
         elif call is None:
             self.retire()
         elif body is None:
-            if self._sending and not self._blocked:
+            if self._blocked and not self._moved():
+                self._fail(504, "upstream_send_timeout", f"nothing was taken for {call.send_timeout_s:g} s")
+            elif self._sending or self._blocked:
                 # The request is not complete; the pace of its sender is the downstream side's to judge.
-                self._deadline.set(call.head_timeout_s)
+                self._deadline.set(call.send_timeout_s if self._blocked else call.head_timeout_s)
             else:
                 self._fail(504, "upstream_head_timeout", f"no response head within {call.head_timeout_s:g} s")
         elif self._paused and body.started:
             self._deadline.set(call.idle_timeout_s)
         else:
             self._fail(504, "upstream_idle_timeout", f"no response data for {call.idle_timeout_s:g} s")
+
+    def _moved(self) -> bool:
+        """Whether the peer, which reads slowly, took anything since it was asked last."""
+        before, self._unsent = self._unsent, unsent(self.transport)
+        return self._unsent != before
 
     def _cancelled(self, _: Deferred[Response]) -> None:
         """The exchange is torn; what the endpoint does for it is not wanted any more."""

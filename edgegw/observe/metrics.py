@@ -271,5 +271,13 @@ class UpstreamMetrics:
             counter = self._retries[reason] = self._registry.retries.child(upstream=self.name, reason=reason)
         counter.value += 1
 
+    def retry_refused(self, reason: str) -> None:
+        """Another attempt is not made, though the error would have allowed it: `budget`, `attempts`, `body`, `deadline`."""
+        self._registry.retries_refused.child(upstream=self.name, reason=reason).inc()
+
+    def hedged(self, outcome: str) -> None:
+        """A second attempt beside the first `won` or `lost`, or was `refused` by the budget."""
+        self._registry.hedges.child(upstream=self.name, outcome=outcome).inc()
+
     def __repr__(self) -> str:
         return f"<UpstreamMetrics {self.name}>"

@@ -5,8 +5,8 @@ Memory climbs a ladder (`LADDER`), each rung keeping what the ones below gave up
 
 A loop that is late cannot be helped by closing connections, only by doing less: it raises the pressure and nothing else. How late
 it is says its timer at its *best* within the last second (as CoDel looks at a queue): a pause for garbage, however long, is over by
-the next tick and sheds nobody. While the loop stays late the pressure grows tick by tick, and it falls when the loop is on time
-again, so it finds by itself the share of exchanges that can be served.
+the next tick and sheds nobody. While the loop stays late the pressure grows tick by tick, and it falls, slower, when the loop is on
+time again, so it finds by itself the share of exchanges that can be served.
 
 Pressure, from 0 to 1, sheds exchanges by importance: up to a third more and more of the low ones, up to two thirds all of these and
 more and more of the normal ones, beyond that the high ones; never the critical ones.
@@ -36,9 +36,12 @@ SHEDDING = 3
 
 LATE_TICKS = 4
 """So many ticks in a row must be late before the loop counts as late."""
-STEP = 0.05
-"""How much a tick changes the pressure of a late loop: in about three seconds no low exchange is served any more."""
-_MOST_STEPS = 4.0
+RISE = 0.05
+"""How much a tick adds to the pressure of a loop that is just too late, and up to four times as much if it is later still: in two
+seconds no low exchange is served any more."""
+FALL = 0.02
+"""How much a tick takes away when none of the last ones was late: slower, because what comes back comes back at once."""
+_MOST_RISE = 4.0
 
 RELIEF_EVERY_S = 10.0
 LIMITS_EVERY = 40
@@ -218,8 +221,8 @@ class Overload:
         reason = f"{self.used:.1%} of the memory is used, the loop is {self.lag_s * 1000:.0f} ms late"
         say = _log.warn if level > before else _log.info
         say(
-            "overload: level {before} to {level}: {word} ({reason})",
-            before=before, level=level, word=LADDER[level].word, reason=reason,
+            "overload: level {before} to {now}: {word} ({reason})",
+            before=before, now=level, word=LADDER[level].word, reason=reason,
         )  # fmt: skip
         for follower in self._followers:
             try:
@@ -255,10 +258,9 @@ class _Lateness:
         if limit_s is None:
             self.pressure = 0.0
         elif best_s >= limit_s:
-            self.pressure = min(1.0, self.pressure + STEP * min(best_s / limit_s, _MOST_STEPS))
-        elif best_s < limit_s / 2:
-            # Rounded: what was added step by step must come back to nothing.
-            self.pressure = max(0.0, round(self.pressure - STEP, 6))
+            self.pressure = min(1.0, self.pressure + RISE * min(best_s / limit_s, _MOST_RISE))
+        elif self.pressure and max(self._seen) < limit_s / 2:
+            self.pressure = max(0.0, self.pressure - FALL)
 
 
 def _clamp(share: float) -> float:

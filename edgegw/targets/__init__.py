@@ -1,5 +1,8 @@
 """Responders that finish an exchange.
 
+split.py     chooses one of several upstreams, by conditions and by weight
+mirror.py    lets it pass and sends a copy elsewhere; tee.py notes the body
+fallback.py  asks another one, if the first cannot answer
 proxy.py     sends it to an upstream
 to_https.py  answers a plain HTTP listener's requests with the https address
 respond.py   a fixed answer

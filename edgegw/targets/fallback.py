@@ -13,14 +13,15 @@ from pydantic import Field, model_validator
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.units import StatusRange, StatusRanges
-from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.errors import GatewayError, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Outcome, Response
 from edgegw.exchange.render import grpc_type
 from edgegw.exchange.replay import Replay
-from edgegw.targets.proxy import IDEMPOTENT
 from edgegw.targets.respond import RespondSettings
+from edgegw.upstream.conditions import kind_of_error
+from edgegw.upstream.retry import IDEMPOTENT
 from edgegw.wire.websocket import WEBSOCKET
 
 Trouble = Literal["breaker", "no_endpoint", "bulkhead", "connect", "reset", "timeout"]
@@ -34,6 +35,15 @@ _REASONS: dict[str, Trouble] = {
     "pool_queue_full": "bulkhead",
     "pool_queue_timeout": "bulkhead",
 }
+_KINDS: dict[str, Trouble] = {
+    "connect": "connect",
+    "refused_stream": "connect",
+    "reset": "reset",
+    "garbage": "reset",
+    "timeout": "timeout",
+}
+"""The words of `retry.on`."""
+
 _UNSENT = frozenset({"breaker", "no_endpoint", "bulkhead", "connect"})
 
 KEPT = 65536
@@ -71,12 +81,9 @@ class FallbackSettings(Settings):
 
 def trouble(error: GatewayError) -> Trouble | None:
     """What `on` calls this error; None for what is not the upstream's."""
-    named = _REASONS.get(error.reason)
-    if named is not None or error.side is not Side.UPSTREAM:
-        return named
-    if error.phase is Phase.CONNECT or error.retry is Retry.ALWAYS:
-        return "connect"
-    return "timeout" if error.status == 504 else "reset"
+    named = _REASONS.get(error.reason) or _KINDS.get(kind_of_error(error))
+    # What else an upstream may do instead of answering.
+    return named or ("reset" if error.side is Side.UPSTREAM else None)
 
 
 class Fallback:
@@ -182,24 +189,24 @@ class Kept:
     `body` is what the next one reads.
     """
 
-    __slots__ = ("_last", "_length", "_replay", "_started", "_unwanted", "body")
+    __slots__ = ("_inner", "_last", "_replay", "_started", "_unwanted", "body")
 
     def __init__(self, inner: Body, limit: int = KEPT) -> None:
+        self._inner = inner
         self._replay = Replay(inner, limit)
-        self._length = inner.length
         self._last = self._started = self._unwanted = False
         self.body = Body(inner.length, self)
 
     @property
     def possible(self) -> bool:
-        """Everything that was read is still here."""
-        return self._replay.possible
+        """Everything that was read is still here, and the rest will come."""
+        return self._replay.possible and self._inner.error is None
 
     def again(self) -> Body:
         """The whole body once more, for the last time."""
         self._replay.detach()
         self._last, self._started, self._unwanted = True, False, False
-        self.body = Body(self._length, self)
+        self.body = Body(self._inner.length, self)
         return self.body
 
     def settle(self) -> None:

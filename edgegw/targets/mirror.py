@@ -7,7 +7,7 @@ would be too much is dropped and counted. WebSockets are not mirrored.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, ClassVar
 
@@ -89,7 +89,7 @@ class Mirror:
 
     def __init__(
         self,
-        target: Callable[[Exchange], Coroutine[Any, Any, Response]],
+        target: Responder,
         settings: MirrorSettings,
         clock: IReactorTime,
         wheel: Wheel,
@@ -195,8 +195,11 @@ class Copy:
         exchange.started_s = mirror.wheel.seconds()
         exchange.deadline_s = exchange.started_s + mirror.settings.timeout
         self._deadline.set_at(exchange.deadline_s)
-        self._drive = Drive(mirror.target(exchange), self._answered, self._failed)
+        self._drive = Drive(self._run(exchange), self._answered, self._failed)
         self._drive.start()
+
+    async def _run(self, exchange: Exchange) -> Response:
+        return await self._mirror.target(exchange)
 
     def _answered(self, response: Response) -> None:
         self._response = response

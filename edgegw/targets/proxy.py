@@ -1,26 +1,29 @@
-"""The proxy target: cluster, balancer, pool, connection; another attempt where that is safe."""
+"""The proxy target: what of an exchange is sent on to an upstream, and what of its answer is sent back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from edgegw.errors import GatewayError, Phase, Retry
+from twisted.internet.defer import Deferred
+
+from edgegw.errors import GatewayError, Phase
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.replay import Replay
 from edgegw.middleware.grpc import with_time_left
-from edgegw.net.call import Call, Upload
+from edgegw.net.call import Call, Upload, UpstreamConnection
 from edgegw.observe.metrics import UpstreamMetrics
+from edgegw.targets.attempts import Attempts
+from edgegw.targets.course import Means
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.retry import IDEMPOTENT, RetrySettings
+from edgegw.upstream.selection import Selection
 from edgegw.wire.connection import HOP_BY_HOP, hop_by_hop
 from edgegw.wire.grpc import is_grpc
 from edgegw.wire.headers import Field
 
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY"})
-"""Methods whose effect is the same done twice (RFC 9110 9.2.2, RFC 10008)."""
+__all__ = ["IDEMPOTENT", "Proxy", "end_to_end", "note_end", "via"]
 
-REPLAY_LIMIT = 65536
-ATTEMPTS = 3
 MAX_HOPS = 5
 """Times that a request may pass a gateway of this name before it is taken for a loop (RFC 9110 7.6.3)."""
 
@@ -41,6 +44,7 @@ class Proxy:
 
     Args:
         cluster: whom to. head_timeout_s, idle_timeout_s: of a response. clock: seconds, monotonic. metrics: of the upstream.
+        retry: what the route says of further attempts; the upstream's own without it. selection: among which of its endpoints.
     """
 
     def __init__(
@@ -50,113 +54,66 @@ class Proxy:
         idle_timeout_s: float,
         clock: Callable[[], float],
         metrics: UpstreamMetrics,
+        retry: RetrySettings | None = None,
+        selection: Selection | None = None,
     ) -> None:
+        rules = cluster.retry.rules(retry)
+        means = Means(cluster, selection or cluster.selection(), rules, metrics, clock)
         self._cluster = cluster
-        self._selection = cluster.selection()
+        self._rules = rules
         self._timeouts_s = (head_timeout_s, idle_timeout_s)
+        self._send_timeout_s = cluster.settings.timeouts.send
+        named = cluster.settings.timeouts.deadline_header
+        self._deadline_header = named.encode("ascii") if named is not None else None
         self._clock = clock
-        self._metrics = metrics
+        self._attempts = Attempts(means, self)
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """The response's head, its body still flowing.
 
-        Raises:
-            GatewayError: 502, 503, 504 of the last attempt; 508 `loop_detected`; what broke the request's body off.
+        Raises (when awaited):
+            GatewayError: 502, 503, 504 of the last attempt, and what `Attempts.run` raises; 508 `loop_detected`.
         """
-        cluster = self._cluster
-        exchange.upstream = cluster.name
         body = exchange.request.body
         # What the framing says of it is decided once: while we wait for a connection the rest of a body may come, or its end.
         # It may be sent again whatever the method is: a stream that HTTP/2 refuses was not looked at.
-        upload = None if body.empty else Replay(body, REPLAY_LIMIT)
-        tried: tuple[Endpoint, ...] = ()
-        # Those that could not be connected to.
-        refused: tuple[Endpoint, ...] = ()
-        while True:
-            endpoint = self._selection.choose(exchange, self._avoid(tried))
-            if endpoint is None:
-                raise cluster.no_endpoint()
-            exchange.attempts += 1
-            exchange.endpoint = endpoint.name
-            endpoint.in_flight += 1
-            try:
-                response = await self._attempt(exchange, endpoint, upload, bool(tried))
-            except BaseException as error:
-                endpoint.in_flight -= 1
-                tried = (*tried, endpoint)
-                if upload is not None:
-                    # The rest of the body comes on, though the connection that is gone may have been slow to take it.
-                    upload.detach()
-                    upload.resume()
-                if isinstance(error, GatewayError) and error.retry is Retry.ALWAYS:
-                    refused = (*refused, endpoint)
-                if not isinstance(error, GatewayError) or not self._again(exchange, error, upload, refused):
-                    if upload is not None:
-                        upload.cancel()
-                    raise
-                self._metrics.retried(error.reason)
-                continue
-            if upload is not None:
-                upload.settle()
-            exchange.on_end(endpoint.left)
-            first = response.headers.first()
-            if b"connection" in first or b"proxy-authenticate" in first:
-                response.headers.remove_all(hop_by_hop(response.headers))
-            return response
+        upload = None if body.empty else Replay(body, self._rules.body)
+        return self._attempts.run(exchange, upload)
 
-    async def _attempt(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None, fresh: bool) -> Response:
-        clock, started, metrics = self._clock, exchange.started_s, self._metrics
-        began = clock() - started
-        try:
-            # Before a connection is taken: nothing that can go wrong here may cost one.
-            call = self._call(exchange, endpoint, upload)
-            connection = None if fresh else endpoint.pool.take()
-            if connection is None:
-                connection = await endpoint.connection(exchange)
-                exchange.connect_s = clock() - started
-                metrics.connect.observe(exchange.connect_s - began)
-            else:
-                exchange.connect_s = began
-            response = await connection.send(call)
-            exchange.upstream_head_s = clock() - started
-            body = response.body
-            if body.ended:
-                exchange.upstream_end_s = exchange.upstream_head_s
-            elif body.error is not None:
-                raise body.error
-            else:
-                call.ended = lambda: note_end(exchange, clock)
-            metrics.response.observe(exchange.upstream_head_s - exchange.connect_s)
-            metrics.answered(response.status)
-            return response
-        except GatewayError as error:
-            metrics.failed(error.reason)
-            raise
-        except BaseException:
-            metrics.failed("cancelled")
-            raise
+    # `Way`: what is the proxy's own in an attempt.
 
-    def _avoid(self, tried: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        """Whom not to try next: those tried, or else the last one; while it went, the others may have come back."""
-        return tried if len(set(tried)) < len(self._cluster.endpoints) else tried[-1:]
+    def repeats(self, exchange: Exchange) -> bool:
+        """By its method."""
+        return exchange.request.method in self._rules.methods
 
-    def _again(
-        self, exchange: Exchange, error: GatewayError, upload: Replay | None, refused: tuple[Endpoint, ...]
-    ) -> bool:
-        if error.retry is Retry.NEVER or exchange.attempts >= ATTEMPTS:
-            return False
-        if upload is not None and not upload.possible:
-            return False
-        if error.reason == "upstream_refused_stream":
-            return True
-        if error.retry is Retry.ALWAYS:
-            # No connection: an endpoint that gave none so far can do better. A refusal comes at once, so among several one
-            # more is asked: while the last one went, the one before may have come back.
-            several = len(self._cluster.endpoints) > 1 and error.reason == "connect_refused"
-            return several or len(set(refused)) < len(self._cluster.endpoints)
-        return exchange.request.method in IDEMPOTENT
+    def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
+        """From the pool."""
+        return endpoint.pool.take()
 
-    def _call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:
+    def connect(self, exchange: Exchange, endpoint: Endpoint) -> Deferred[UpstreamConnection]:
+        """For the pool, or as soon as one of the pool's comes free."""
+        return endpoint.connection(exchange)
+
+    def received(self, exchange: Exchange, call: Call, connection: UpstreamConnection, response: Response) -> Response:
+        """The answer without what was meant for this hop.
+
+        Raises:
+            GatewayError: its body broke off in the read that its head came with.
+        """
+        body = response.body
+        if body.ended:
+            exchange.upstream_end_s = exchange.upstream_head_s
+        elif body.error is not None:
+            raise body.error
+        else:
+            clock = self._clock
+            call.ended = lambda: note_end(exchange, clock)
+        first = response.headers.first()
+        if b"connection" in first or b"proxy-authenticate" in first:
+            response.headers.remove_all(hop_by_hop(response.headers))
+        return response
+
+    def call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:
         """The request as sent on: its end-to-end fields, framing and Via our own."""
         request = exchange.request
         fields = end_to_end(exchange, self._cluster, endpoint)
@@ -178,7 +135,23 @@ class Proxy:
         elif is_grpc(request.headers.get(b"content-type")):
             # Servers send the head of a stream with its first message, however late that is.
             timeouts_s = (max(timeouts_s), timeouts_s[1])
-        return Call(request.method, request.target, fields, upload, length, timeouts_s, exchange.informational)
+        if self._deadline_header is not None:
+            fields = self._with_deadline(exchange, fields)
+        call = Call(request.method, request.target, fields, upload, length, timeouts_s, exchange.informational)
+        if upload is not None:
+            call.send_timeout_s = self._send_timeout_s
+        return call
+
+    def _with_deadline(self, exchange: Exchange, fields: list[Field]) -> list[Field]:
+        """The fields with the time that is left for this attempt."""
+        name, lower = self._deadline_header or b"", (self._deadline_header or b"").lower()
+        limits_s = [] if self._rules.per_try_s is None else [self._rules.per_try_s]
+        if exchange.deadline_s is not None:
+            limits_s.append(exchange.deadline_s - self._clock())
+        if not limits_s:
+            return fields
+        left_ms = max(int(min(limits_s) * 1000), 0)
+        return [*(field for field in fields if field[0] != lower), (lower, name, b"%d" % left_ms)]
 
     def __repr__(self) -> str:
         return f"<Proxy to {self._cluster.name}>"

@@ -10,11 +10,13 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import EMPTY
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Outcome, Response
-from edgegw.net.call import Call
+from edgegw.net.call import Call, Upload, UpstreamConnection
 from edgegw.net.upstream import Http1Upstream
 from edgegw.net.websocket.deflate import accept_deflate, agree_deflate, offer_deflate
 from edgegw.net.websocket.ending import Cause
@@ -23,9 +25,13 @@ from edgegw.net.websocket.settings import WebSocketSettings
 from edgegw.net.websocket.tunnel import Tunnel
 from edgegw.observe.metrics import UpstreamMetrics
 from edgegw.runtime.wheel import Wheel
-from edgegw.targets.proxy import ATTEMPTS, end_to_end, note_end, via
+from edgegw.targets.attempts import Attempts
+from edgegw.targets.course import Means
+from edgegw.targets.proxy import end_to_end, note_end, via
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.retry import RetrySettings
+from edgegw.upstream.selection import Selection
 from edgegw.wire.connection import hop_by_hop
 from edgegw.wire.headers import Headers
 from edgegw.wire.websocket import (
@@ -93,12 +99,16 @@ def _ends_with(exchange: Exchange) -> bool:
 class WebSocketTarget:
     """Opens a WebSocket to an upstream and ties it to the downstream one.
 
+    Attempts are made as for other requests, but a handshake is sent once: it may already mean something to the upstream. An open
+    WebSocket is an exchange, to bulkhead and endpoint, until its end.
+
     Args:
         cluster: whom to. settings: of the route. timeouts_s: for the upstream's answer, and between the bytes of one that refuses.
         wheel: for the deadlines of what is opened. metrics: of the upstream. entropy: as `os.urandom`.
+        retry: what the route says of further attempts. selection: among which of the upstream's endpoints.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another part of the gateway.
         self,
         cluster: Cluster,
         settings: WebSocketSettings,
@@ -106,15 +116,16 @@ class WebSocketTarget:
         wheel: Wheel,
         metrics: UpstreamMetrics,
         entropy: Callable[[int], bytes] = os.urandom,
+        retry: RetrySettings | None = None,
+        selection: Selection | None = None,
     ) -> None:
+        rules = cluster.retry.rules(retry)
         self._cluster = cluster
-        self._selection = cluster.selection()
         self._settings = settings
         self._timeouts_s = timeouts_s
         self._wheel = wheel
-        self._clock = wheel.seconds
-        self._metrics = metrics
         self._entropy = entropy
+        self._means = Means(cluster, selection or cluster.selection(), rules, metrics, wheel.seconds)
 
     async def __call__(self, exchange: Exchange) -> Response:
         """A 101 with a takeover, over HTTP/2 as well, whose codec makes a 200 of it; or what the upstream said instead.
@@ -123,94 +134,72 @@ class WebSocketTarget:
             GatewayError: 400, 426 for a bad handshake; 502, 503, 504 of the last attempt, `websocket_bad_accept` among them; 508.
         """
         opening = read_opening(exchange.head)
-        cluster, body = self._cluster, exchange.request.body
-        exchange.upstream = cluster.name
+        body = exchange.request.body
         if body is not EMPTY:
             # Over HTTP/2 the frames come as the body of a request; they have limits of their own.
             body.limit = _UNLIMITED
-        tried: tuple[Endpoint, ...] = ()
-        while True:
-            endpoint = self._selection.choose(exchange, tried)
-            if endpoint is None:
-                raise cluster.no_endpoint()
-            exchange.attempts += 1
-            exchange.endpoint = endpoint.name
-            endpoint.in_flight += 1
-            try:
-                response = await self._attempt(exchange, endpoint, opening)
-            except BaseException as error:
-                endpoint.in_flight -= 1
-                tried = (*tried, endpoint)
-                if not isinstance(error, GatewayError):
-                    raise
-                if not self._again(exchange, error, tried):
-                    error.close = _ends_with(exchange)
-                    raise
-                self._metrics.retried(error.reason)
-                continue
-            exchange.on_end(endpoint.left)
-            return response
-
-    def _again(self, exchange: Exchange, error: GatewayError, tried: tuple[Endpoint, ...]) -> bool:
-        """Only where nothing was sent: a handshake may already mean something to the upstream."""
-        if error.retry is not Retry.ALWAYS or exchange.attempts >= ATTEMPTS:
-            return False
-        return len(set(tried)) < len(self._cluster.endpoints)
-
-    async def _attempt(self, exchange: Exchange, endpoint: Endpoint, opening: Opening) -> Response:
-        clock, started, metrics = self._clock, exchange.started_s, self._metrics
-        began = clock() - started
         try:
-            asked = self._asked(opening)
-            call = self._call(exchange, endpoint, asked)
-            connection = await self._connection(exchange, endpoint)
-            exchange.connect_s = clock() - started
-            metrics.connect.observe(exchange.connect_s - began)
-            answer = await connection.send(call)
-            exchange.upstream_head_s = clock() - started
-            if answer.status == 101:
-                response = self._switch(exchange, connection, answer.headers, opening, asked)
-            else:
-                response = self._pass_on(exchange, call, connection, answer)
-            metrics.response.observe(exchange.upstream_head_s - exchange.connect_s)
-            metrics.answered(answer.status)
-            return response
+            handshake = _Handshake(self._means, self._settings, self._timeouts_s, self._wheel, self._entropy, opening)
+            return await Attempts(self._means, handshake).run(exchange, None)
         except GatewayError as error:
-            metrics.failed(error.reason)
-            raise
-        except BaseException:
-            metrics.failed("cancelled")
+            error.close = _ends_with(exchange)
             raise
 
-    async def _connection(self, exchange: Exchange, endpoint: Endpoint) -> Http1Upstream:
-        """A new one, of no pool: it will not come back, and as many are open as there are WebSockets."""
+    def __repr__(self) -> str:
+        return f"<WebSocketTarget {self._settings.mode} to {self._cluster.name}>"
+
+
+class _Handshake:
+    """What is a WebSocket's own in the attempts of one exchange. opening: what the downstream peer asks for."""
+
+    def __init__(
+        self,
+        means: Means,
+        settings: WebSocketSettings,
+        timeouts_s: tuple[float, float],
+        wheel: Wheel,
+        entropy: Callable[[int], bytes],
+        opening: Opening,
+    ) -> None:
+        self._cluster = means.cluster
+        self._settings = settings
+        self._timeouts_s = timeouts_s
+        self._wheel = wheel
+        self._clock = wheel.seconds
+        self._opening = opening
+        self._asked = self._ask(entropy)
+
+    def repeats(self, exchange: Exchange) -> bool:
+        """Only what was not sent is tried again."""
+        return False
+
+    def take(self, endpoint: Endpoint) -> UpstreamConnection | None:
+        """None: an idle connection would not come back."""
+        return None
+
+    def connect(self, exchange: Exchange, endpoint: Endpoint) -> Deferred[UpstreamConnection]:
+        """A new one, of no pool: as many are open as there are WebSockets.
+
+        Raises:
+            GatewayError: 502 `websocket_no_http1`; through the Deferred what connecting ended in.
+        """
         if endpoint.url.http2 or self._cluster.settings.protocol == "http2":
             detail = f"{endpoint.name} is spoken to in HTTP/2 only; a WebSocket upstream needs HTTP/1.1"
             raise GatewayError(502, "websocket_no_http1", phase=Phase.CONNECT, detail=detail)
-        connection = await endpoint.connect_http1(exchange)
-        assert isinstance(connection, Http1Upstream)
-        if connection.lost:
-            raise GatewayError(
-                502,
-                "upstream_closed",
-                side=Side.UPSTREAM,
-                phase=Phase.CONNECT,
-                retry=Retry.ALWAYS,
-                detail=endpoint.name,
-            )
-        return connection
 
-    def _asked(self, opening: Opening) -> Opening:
-        """What the upstream is asked for: in a tunnel what the downstream peer asked for, else a handshake of our own."""
-        passed, protocols = self._settings.subprotocols, opening.protocols
-        if passed is not None:
-            protocols = tuple(name for name in protocols if name.decode("ascii") in passed)
-        if self._settings.mode == "tunnel":
-            return Opening(opening.key or fresh_key(self._entropy), protocols, opening.extensions)
-        return Opening(fresh_key(self._entropy), protocols, offer_deflate(self._settings) or b"")
+        def alive(connection: UpstreamConnection) -> UpstreamConnection:
+            if connection.lost:
+                raise GatewayError(
+                    502, "upstream_closed", side=Side.UPSTREAM, phase=Phase.CONNECT, retry=Retry.ALWAYS,
+                    detail=endpoint.name,
+                )  # fmt: skip
+            return connection
 
-    def _call(self, exchange: Exchange, endpoint: Endpoint, asked: Opening) -> Call:
-        request = exchange.request
+        return endpoint.connect_http1(exchange).addCallback(alive)
+
+    def call(self, exchange: Exchange, endpoint: Endpoint, upload: Upload | None) -> Call:
+        """The handshake as sent on."""
+        request, asked = exchange.request, self._asked
         fields = [field for field in end_to_end(exchange, self._cluster, endpoint) if field[0] not in HANDSHAKE_FIELDS]
         fields += opening_fields(asked.key or b"", asked.protocols, asked.extensions)
         fields.append(via(exchange))
@@ -218,12 +207,32 @@ class WebSocketTarget:
         call.upgrade = True
         return call
 
-    def _switch(
-        self, exchange: Exchange, connection: Http1Upstream, headers: Headers, opening: Opening, asked: Opening
-    ) -> Response:
+    def received(self, exchange: Exchange, call: Call, connection: UpstreamConnection, response: Response) -> Response:
+        """It switched, or said something else.
+
+        Raises:
+            GatewayError: 502 `websocket_bad_accept` and others; the connection is cut then.
+        """
+        if response.status == 101:
+            assert isinstance(connection, Http1Upstream)
+            return self._switch(exchange, connection, response.headers)
+        return self._pass_on(exchange, call, connection, response)
+
+    def _ask(self, entropy: Callable[[int], bytes]) -> Opening:
+        """What the upstream is asked for: in a tunnel what the downstream peer asked for, else a handshake of our own."""
+        opening = self._opening
+        passed, protocols = self._settings.subprotocols, opening.protocols
+        if passed is not None:
+            protocols = tuple(name for name in protocols if name.decode("ascii") in passed)
+        if self._settings.mode == "tunnel":
+            return Opening(opening.key or fresh_key(entropy), protocols, opening.extensions)
+        return Opening(fresh_key(entropy), protocols, offer_deflate(self._settings) or b"")
+
+    def _switch(self, exchange: Exchange, connection: Http1Upstream, headers: Headers) -> Response:
         """The upstream switched: hold it to what it was asked, take its connection over, and answer."""
+        opening = self._opening
         try:
-            agreed = read_agreement(headers, asked)
+            agreed = read_agreement(headers, self._asked)
             if self._settings.mode == "tunnel":
                 extensions = agreed.extensions
                 takeover: Any = Tunnel(self._settings, self._wheel)
@@ -253,14 +262,14 @@ class WebSocketTarget:
         kept += agreement_fields(opening.key, agreed.protocol, extensions)
         return Response(101, Headers(kept), takeover=takeover)
 
-    def _pass_on(self, exchange: Exchange, call: Call, connection: Http1Upstream, answer: Response) -> Response:
+    def _pass_on(self, exchange: Exchange, call: Call, connection: UpstreamConnection, answer: Response) -> Response:
         """What the upstream said instead of 101, as an ordinary answer; both connections end behind it."""
         body, clock = answer.body, self._clock
         if body.error is not None:
             raise body.error
         if exchange.head.version == "2" and answer.status < 300:
             # There it would say that the WebSocket is open (RFC 8441 5).
-            connection.cancel()
+            answer.body.cancel()
             raise GatewayError(502, "websocket_not_switched", side=Side.UPSTREAM, phase=Phase.RESPONSE_HEAD)
         if body.ended:
             exchange.upstream_end_s = exchange.upstream_head_s
@@ -269,6 +278,3 @@ class WebSocketTarget:
         answer.headers.remove_all(hop_by_hop(answer.headers))
         answer.close = _ends_with(exchange)
         return answer
-
-    def __repr__(self) -> str:
-        return f"<WebSocketTarget {self._settings.mode} to {self._cluster.name}>"

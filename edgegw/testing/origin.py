@@ -195,7 +195,7 @@ class Origin:
 
     def __init__(self, *script: Answer, clock: Clock | None = None, wheel: Wheel | None = None) -> None:
         self.clock = clock or Clock()
-        self.wheel = wheel or Wheel(self.clock)
+        self.wheel = wheel if wheel is not None else Wheel(self.clock)
         self.wheel.start()
         self.script = list(script)
         self.connections: list[OriginConnection] = []

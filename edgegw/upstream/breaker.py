@@ -165,7 +165,7 @@ class Breaker:
         if self.state == "refusing":
             if now_s < self._until_s:
                 raise _refusal(self._until_s - now_s)
-            self._try_again(f"{self._refuse_s:.3g} s are over")
+            self._time_is_over()
         probes = self._probes
         if len(probes) >= self.settings.probes:
             oldest = next(iter(probes))
@@ -185,7 +185,7 @@ class Breaker:
         self._good += 1
         if self._good >= self.settings.probes:
             self._admit_all()
-            self.told("admitting", f"{self._good} probes in a row were good")
+            self.told("admitting", f"{self.settings.probes} probes in a row were good")
 
     def _failed(self) -> None:
         """The window has it already. Only a failure can break an upstream, so only then is its share looked at."""
@@ -202,8 +202,7 @@ class Breaker:
         if self.state == "admitting" and now_s - self._since_s >= max(mine.window, self._refuse_s):
             # It has admitted for a while: this is another fault, not the same one again.
             self._broken = 0
-        most_s = max(mine.refuse, mine.max_refuse)
-        refuse_s = min(mine.refuse * 2.0 ** min(self._broken, 30), most_s)
+        refuse_s = min(mine.refuse * 2.0 ** min(self._broken, 30), mine.max_refuse)
         if self._broken:
             # So that gateways that broke together do not probe together.
             refuse_s *= 0.75 + 0.25 * self._chance.random()
@@ -216,8 +215,7 @@ class Breaker:
         self.told("refusing", reason)
 
     def _time_is_over(self) -> None:
-        if self.state == "refusing":
-            self._try_again(f"{self._refuse_s:.3g} s are over")
+        self._try_again(f"{self._refuse_s:.3g} s are over")
 
     def _try_again(self, reason: str) -> None:
         self._enter("probing")

@@ -12,15 +12,17 @@ from edgegw.errors import GatewayError, Phase
 from edgegw.upstream.address import Named
 from edgegw.upstream.breaker import Breaker, State
 from edgegw.upstream.bulkhead import Bulkhead
-from edgegw.upstream.connect import Connector
+from edgegw.upstream.connect import Connector, Guard
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
+from edgegw.upstream.geography import Geography
 from edgegw.upstream.health.checks import HealthChecks
 from edgegw.upstream.outlier import Outliers
 from edgegw.upstream.retry import RetryPolicy
 from edgegw.upstream.selection import BuildBalancer, Selection
 from edgegw.upstream.settings import UpstreamSettings
 from edgegw.upstream.standing import Hold
+from edgegw.upstream.warmth import Warming
 
 CONFIG = "config"
 """The source of the endpoints that the configuration names."""
@@ -55,7 +57,12 @@ class Cluster:
         self.breaker = Breaker(settings.breaker, environment, self._breaker_changed) if settings.breaker else None
         self.bulkhead = Bulkhead(settings.bulkhead, environment) if settings.bulkhead.requests else None
         self.checks: HealthChecks | None = None
+        self.guard: Guard | None = None
+        """Where endpoints may lead that are not written in the configuration; as `checks`, for whoever builds the cluster to set."""
         self.outliers = Outliers(settings.outlier, environment, lambda: self.endpoints) if settings.outlier else None
+        self.warming = Warming(settings.balance.slow_start, environment.seconds)
+        self.geography: Geography | None = None
+        """What `balance.tiers.geo` says, loaded; whoever builds the cluster sets it before the first selection."""
         # None: as it came; empty: the endpoint's own.
         self.host: bytes | None = {"preserve": None, "upstream": b""}.get(settings.host, settings.host.encode("ascii"))
         self._balancer = balancer
@@ -72,7 +79,7 @@ class Cluster:
         key = frozenset((meta or {}).items())
         found = self._selections.get(key)
         if found is None:
-            found = Selection(self.name, self.settings.balance, self._balancer, self.environment)
+            found = Selection(self.name, self.settings.balance, self._balancer, self.environment, self.geography)
             self._selections[key] = found
             found.roster(self._part(key))
         return found
@@ -151,6 +158,7 @@ class Cluster:
     def begin(self, old: Cluster | None) -> None:
         """It serves from here on, instead of `old`: what the reload left alone comes along, with its connections and standing."""
         self._serves = True
+        self.connector.guard = self.guard
         if old is not None and old.connector is self.connector:
             self._take_over(old)
             return
@@ -170,6 +178,7 @@ class Cluster:
         named = {**old._named, CONFIG: self._named[CONFIG]}
         self.endpoints = old.endpoints
         self._named = named
+        self.warming.take_over(self.endpoints)
         for endpoint in self.endpoints:
             self._own(endpoint)
             if self.settings.health is None:
@@ -221,6 +230,9 @@ class Cluster:
 
     def tick(self) -> None:
         """Some time went by: ejections end, slow starts go on."""
+        self.warming.tick()
+        if self.geography is not None:
+            self.geography.tick()
         if self.outliers is not None:
             self.outliers.tick()
 
@@ -249,6 +261,7 @@ class Cluster:
     def standing_changed(self, endpoint: Endpoint, hold: Hold, source: str) -> None:
         """`Owner`."""
         reason = endpoint.standing.reasons.get(hold)
+        self.warming.standing_changed(endpoint)
         for key, selection in self._selections.items():
             if _has(endpoint, key):
                 selection.standing_changed(endpoint)
@@ -266,6 +279,7 @@ class Cluster:
                 selection.share_changed(endpoint)
 
     def _roster_changed(self) -> None:
+        self.warming.roster(self.endpoints)
         for key, selection in self._selections.items():
             selection.roster(self._part(key))
         for follower in self._followers:

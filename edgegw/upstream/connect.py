@@ -38,12 +38,19 @@ _Dial = Callable[[Place, float], Awaitable[Any]]
 """(where, seconds) -> a connection."""
 
 
+Guard = Callable[[EndpointUrl, str], str | None]
+"""Why a connection to this address of an endpoint must not be made, in words; None: it may be."""
+
+
 class Connector:
     """Makes the connections of one upstream.
 
     Args:
         reactor: for sockets and time. tls: for https endpoints; None when there are none. timeout_s: for all of it together.
         protocol: as configured.
+
+    guard: asked about every address that a host leads to, before it is connected to: what discovery names may lead anywhere, and
+    elsewhere a moment later (reference/trust.md A5). None: all may be.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Connector:
         self._timeout_s = timeout_s
         self._protocol = protocol
         self._turn = 0
+        self.guard: Guard | None = None
 
     def expected_room(self, url: EndpointUrl) -> int:
         """Exchanges that a connection will carry at once, as far as that can be said before the first is made."""
@@ -77,8 +85,8 @@ class Connector:
             preamble: what is sent first, before TLS.
 
         Raises (through the Deferred):
-            GatewayError: 503 `connect_refused`, `connect_failed`, `connect_timeout`, `resolve_failed`, with Retry-After; 502
-            `upstream_tls`, `upstream_not_http2`, `upstream_closed`, `upstream_reset`. All may be tried again
+            GatewayError: 503 `connect_refused`, `connect_failed`, `connect_timeout`, `resolve_failed`, `address_refused`, with
+            Retry-After; 502 `upstream_tls`, `upstream_not_http2`, `upstream_closed`, `upstream_reset`. All may be tried again
             elsewhere: nothing was sent.
             502 `upstream_http2_only`: HTTP/1.1 is asked for and the URL says HTTP/2.
         """
@@ -159,6 +167,8 @@ class Connector:
             addresses = await self._resolver.resolve(url.host)
         except ResolveError as wrong:
             raise _error("resolve_failed", str(wrong)) from None
+        if self.guard is not None:
+            addresses = _allowed(self.guard, url, addresses)
         # A name with several addresses: each connection starts at the next of them.
         self._turn += 1
         at = self._turn % len(addresses) if len(addresses) > 1 else 0
@@ -197,6 +207,16 @@ class Connector:
 
     def _build(self, version: bytes, secure: bool = True) -> Http1Upstream | Http2Upstream:
         return Http2Upstream(self._wheel, secure) if version == b"h2" else Http1Upstream(self._wheel, RESPONSE_LIMITS)
+
+
+def _allowed(guard: Guard, url: EndpointUrl, addresses: list[str]) -> list[str]:
+    """Those that may be connected to; what is connected to are these addresses, so that the name can't lead elsewhere meanwhile."""
+    reasons = {address: guard(url, address) for address in addresses}
+    allowed = [address for address, reason in reasons.items() if reason is None]
+    if not allowed:
+        words = ", ".join(f"{address}: {reason}" for address, reason in reasons.items())
+        raise _error("address_refused", f"{url.host} is not connected to: {words}")
+    return allowed
 
 
 def _tune(connection: UpstreamConnection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
+from weakref import ReferenceType, ref
 
 from twisted.internet.defer import Deferred
 
@@ -42,6 +43,13 @@ class Observer(Protocol):
         """None came, or the body behind it broke off, and it was not the downstream peer's doing."""
 
 
+class LoadFollower(Protocol):
+    """Who must know at once how busy an endpoint is: balancers that go by it. Called twice for every exchange: be quick."""
+
+    def load_changed(self, endpoint: Endpoint, by: int) -> None:
+        """`Endpoint.in_flight` changed by so many."""
+
+
 class Owner(Protocol):
     """The upstream that the endpoint belongs to."""
 
@@ -68,12 +76,13 @@ class Endpoint:
 
     __slots__ = (
         "_connector",
+        "_followers",
+        "_in_flight",
         "_proxy_protocol",
         "authority",
         "ejections",
         "ewma_s",
         "history",
-        "in_flight",
         "meta",
         "name",
         "observers",
@@ -121,7 +130,8 @@ class Endpoint:
         self.streak = 0
         self.ewma_s = 0.0
         self.stamp_s = 0.0
-        self.in_flight = 0
+        self._in_flight = 0
+        self._followers: tuple[ReferenceType[LoadFollower], ...] = ()
         self.observers: tuple[Observer, ...] = ()
         self.owner: Owner | None = None
 
@@ -153,6 +163,27 @@ class Endpoint:
             self.share = share
             if self.owner is not None:
                 self.owner.share_changed(self)
+
+    # How busy.
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges on it now."""
+        return self._in_flight
+
+    @in_flight.setter
+    def in_flight(self, count: int) -> None:
+        # A property, so that who goes by it need not trust every target to tell.
+        by = count - self._in_flight
+        self._in_flight = count
+        for reference in self._followers:
+            follower = reference()
+            if follower is not None:
+                follower.load_changed(self, by)
+
+    def follow_load(self, follower: LoadFollower) -> None:
+        """Tell it whenever `in_flight` changes, as long as others hold on to it: a balancer lives until the next roster."""
+        self._followers = (*(each for each in self._followers if each() is not None), ref(follower))
 
     # What exchanges do with it.
 

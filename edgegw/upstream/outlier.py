@@ -48,10 +48,10 @@ class OutlierSettings(Settings):
     latency: LatencySettings | None = Field(
         default=None, description="Slow answers eject, too.", examples=[{"over": "2s", "share": "50%"}]
     )
-    window: Duration = Field(default=10.0, ge=1, le=3600, description="How far back shares are counted.")
+    window: Duration = Field(default=10.0, gt=0, le=3600, description="How far back shares are counted.")
     min_requests: int = Field(default=20, ge=1, description="Attempts in the window below which shares say nothing.")
-    eject: Duration = Field(default=30.0, ge=1, description="For how long, times the ejections of late.")
-    max_eject: Duration = Field(default=300.0, ge=1, description="The longest ejection.")
+    eject: Duration = Field(default=30.0, gt=0, description="For how long, times the ejections of late.")
+    max_eject: Duration = Field(default=300.0, gt=0, description="The longest ejection.")
     max_ejected: Percent = Field(default=0.5, description="Share of the endpoints that may be ejected, rounded down.")
 
 

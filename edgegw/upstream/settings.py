@@ -28,6 +28,18 @@ class UpstreamTimeouts(Settings):
     )
     head: Duration = Field(default=15.0, gt=0, description="From the request's last byte to the response's head.")
     idle: Duration = Field(default=60.0, gt=0, description="Between bytes of a response.")
+    send: Duration = Field(
+        default=15.0,
+        gt=0,
+        description="How long an endpoint may take nothing of a request's body that is being sent to it.",
+    )
+    deadline_header: str | None = Field(
+        default=None,
+        description="A field that tells the endpoint, in whole milliseconds, how long this attempt may still take: what is left "
+        "of the route's `timeout.total`, or `retry.per_try` if that is less. One that came is replaced, unless there is neither.",
+        examples=["X-Request-Timeout-Ms"],
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+    )
 
 
 class UpstreamDefaults(Settings):

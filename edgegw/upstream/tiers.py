@@ -22,8 +22,6 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 def parse_spill(value: object) -> object:
     """`140%` as 1.4, from 100% to 1000%. Raises ValueError."""
-    if isinstance(value, float) and 1.0 <= value <= 10.0:
-        return value
     found = _SPILL.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(

@@ -29,8 +29,14 @@ class Warming:
         self._free: dict[Endpoint, bool] = {}
         self._began_s: dict[Endpoint, float] = {}
 
+    def take_over(self, members: Sequence[Endpoint]) -> None:
+        """Begin with these, as another cluster had them: what was warming goes on from there."""
+        self._free.clear()
+        self._began_s.clear()
+        self.roster(members)
+
     def roster(self, members: Sequence[Endpoint]) -> None:
-        """These are the endpoints from now on. One that was warming in another cluster goes on from there."""
+        """These are the endpoints from now on."""
         known, over_s = self._free, self._over_s
         self._free = {endpoint: endpoint.standing.free for endpoint in members}
         self._began_s = {endpoint: began_s for endpoint, began_s in self._began_s.items() if endpoint in self._free}

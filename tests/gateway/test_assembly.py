@@ -3,9 +3,9 @@
 import shutil
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from edgegw.config.problems import ConfigError, Problems
 from edgegw.config.source import loads
@@ -24,6 +24,7 @@ from edgegw.middleware.security_headers import SecurityHeaders
 from edgegw.middleware.timeouts import TotalTimeout
 from edgegw.routing.rewrite import Rewrite
 from edgegw.routing.router import Router
+from edgegw.runtime.overload import Overload, OverloadSettings
 from edgegw.targets.proxy import Proxy
 from edgegw.targets.respond import Respond
 from edgegw.targets.to_https import ToHttps
@@ -105,6 +106,14 @@ class RouteStageTests(AssemblyCase):
         wanted = [SecurityHeaders, GrpcWeb, RequestCaps, TotalTimeout, Grpc, HeaderRules, Rewrite, Proxy]
         self.assertEqual(self.pipeline(route), [each.__name__ for each in wanted])
 
+    def test_an_overloaded_process_refuses_before_anything_else(self) -> None:
+        registry = self.resources.telemetry.registry
+        overload = Overload(lambda: 0.0, registry, OverloadSettings(memory="off"))
+        self.resources = replace(self.resources, overload=overload)
+        self.assertEqual(self.pipeline("respond: 200")[0], "Shedding")
+        snapshot = self.build("defaults: {importance: low}\nroutes: [{match: /a, respond: 200}]\n")
+        self.assertIn("<Shedding low>", repr(snapshot.routes[0].responder._next))  # type: ignore[attr-defined]
+
     def test_what_is_not_asked_for_is_not_there(self) -> None:
         self.assertEqual(self.pipeline("respond: {status: 200}"), ["SecurityHeaders", "RequestCaps", "Respond"])
         self.assertEqual(self.pipeline("security_headers: false, to: u"), ["GrpcWeb", "RequestCaps", "Grpc", "Proxy"])
@@ -161,30 +170,6 @@ class RouteStageTests(AssemblyCase):
         names = [route.name for route in self.build(UP + routes).routes]
         self.assertEqual(names, ["/a", "/a #2", "b", "/a #3"])
         self.assertEqual(len(set(names)), 4)
-
-
-class TimeoutTests(AssemblyCase):
-    """What is said closest to the exchange holds."""
-
-    def limits(self, route: str = "", upstream: str = "", defaults: str = "") -> tuple[float, float]:
-        text = f'upstreams: {{u: {{endpoints: ["http://h"]{upstream}}}}}\ndefaults: {{{defaults}}}\n'
-        with mock.patch("edgegw.gateway.assembly.Proxy") as proxy:
-            self.build(f"{text}routes: [{{match: /, to: u{route}}}]\n")
-        _, head_s, idle_s, _, _ = proxy.call_args.args
-        return head_s, idle_s
-
-    def test_built_in(self) -> None:
-        self.assertEqual(self.limits(), (15.0, 60.0))
-
-    def test_defaults_of_routes(self) -> None:
-        self.assertEqual(self.limits(defaults="timeout: 2s"), (2.0, 60.0))
-
-    def test_an_upstream_knows_better_than_defaults_of_routes(self) -> None:
-        self.assertEqual(self.limits("", ", timeouts: {head: 40s}", "timeout: {head: 2s, idle: 3s}"), (40.0, 3.0))
-        self.assertEqual(self.limits("", "", "timeout: 2s, upstream: {timeouts: {head: 30s}}"), (30.0, 60.0))
-
-    def test_a_route_knows_best(self) -> None:
-        self.assertEqual(self.limits(", timeout: 1s", ", timeouts: {head: 40s}", "timeout: {head: 2s}"), (1.0, 60.0))
 
 
 class TakeOverTests(AssemblyCase):

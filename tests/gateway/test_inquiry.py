@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.gateway.inquiry import BadQuestion, Question, match, target_text
 from edgegw.gateway.loading import provision, read
+from edgegw.gateway.settings import RouteSettings
 from edgegw.gateway.snapshot import Snapshot
 from tests.certs import Authority
 
@@ -123,3 +124,13 @@ class MatchTests(SynchronousTestCase):
     def test_targets_in_words(self) -> None:
         texts = [target_text(route) for route in self.snapshot.settings.routes]
         self.assertEqual(texts, ["respond 200", "respond 200", "respond 200", "files ."])
+        for to, more, expected in (
+            ("a", {}, "to a"),
+            ({"upstream": "a", "meta": {"version": "2"}}, {}, "to a (version=2)"),
+            ([{"upstream": "a", "weight": 95}, {"upstream": "b", "weight": 5}], {}, "to a 95, b 5"),
+            (["a", {"upstream": "b", "when": {"sni": "x"}}], {}, "to a 1, b when it fits"),
+            ("a", {"fallback": "b", "mirror": "c"}, "to a; else b; copied to c"),
+            ("a", {"fallback": {"respond": 503}, "mirror": ["b", "c"]}, "to a; else a fixed answer; copied to b, c"),
+        ):
+            route = RouteSettings.model_validate({"match": "/", "to": to, **more})
+            self.assertEqual(target_text(route), expected)

@@ -134,7 +134,7 @@ class MergeTests(unittest.TestCase):
     def test_upstreams(self) -> None:
         made = settings("defaults: {upstream: {pool: {max: 5}, timeouts: {connect: 1s}, balance: round_robin}}\n")
         upstream = merged(made.upstreams["u"], made.defaults.upstream)
-        self.assertEqual((upstream.pool.max, upstream.pool.idle, upstream.balance), (5, 64, "round_robin"))
+        self.assertEqual((upstream.pool.max, upstream.pool.idle, upstream.balance.by), (5, 64, "round_robin"))
         self.assertEqual((upstream.timeouts.connect, upstream.timeouts.head), (1.0, 15.0))
 
     def test_nothing_to_merge_is_the_same_object(self) -> None:

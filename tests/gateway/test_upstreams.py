@@ -34,7 +34,7 @@ class UpstreamsCase(SynchronousTestCase):
     def build(self, text: str, old: Clusters | None = None, more: str = "") -> Clusters:
         document = loads(f"edgegw: 1\nlisten: [80]\nupstreams: {{{text}}}\n{more}", environ={})
         problems = Problems()
-        made = self.upstreams.build(accept(document, self.folder).settings, old or {}, self.folder, problems)
+        made = self.upstreams.build(accept(document, self.folder).settings, {}, self.folder, problems, old)
         self.assertEqual(list(problems), [])
         begin(made, old or {})
         return made
@@ -111,7 +111,7 @@ class TakeOverTests(UpstreamsCase):
         old = self.one('"http://a", "http://b"')
         before = old["u"].endpoints
         document = loads('edgegw: 1\nlisten: [80]\nupstreams: {u: {endpoints: ["http://b"]}}\n', environ={})
-        self.upstreams.build(accept(document, self.folder).settings, old, self.folder, Problems())
+        self.upstreams.build(accept(document, self.folder).settings, {}, self.folder, Problems(), old)
         self.assertEqual(old["u"].endpoints, before)
         self.assertTrue(all(each.owner is old["u"] and each.standing.free for each in before))
 

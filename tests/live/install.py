@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.live import autobahn_install, consul_install
+from tests.live import autobahn_install, consul_install, geolite_install
 from tests.live.cache import CannotHave, make, run
 
 # Command -> Debian package that brings it.
@@ -104,6 +104,7 @@ def main(arguments: list[str]) -> int:
     # Their tests say that they are skipped and why; nothing else hangs on them.
     autobahn_install.main()
     consul_install.main()
+    geolite_install.main()
     return status
 
 

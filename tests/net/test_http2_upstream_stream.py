@@ -432,7 +432,7 @@ class DeadlineTests(Case):
             if choke == "socket":
                 self.wire.congest()
             self.origin.turn(5.5)
-            self.assertEqual(self.error(answered).reason, "upstream_head_timeout")
+            self.assertEqual(self.error(answered).reason, "upstream_send_timeout")
 
     def test_idle(self) -> None:
         sink = drain(self.begun(idle=3).body)

@@ -441,12 +441,12 @@ class UploadTests(Case):
         self.origin.turn(1)
         self.assertEqual(self.error(answered).status, 504)
 
-    def test_an_origin_that_does_not_read_runs_into_the_head_deadline(self) -> None:
+    def test_an_origin_that_does_not_read_runs_into_the_send_deadline(self) -> None:
         answered, body, _source = self.start(None, head=5)
         body.write(b"x")
         self.wire.congest()
         self.origin.turn(5.5)
-        self.assertEqual(self.error(answered).status, 504)
+        self.assertEqual(self.error(answered).reason, "upstream_send_timeout")
         self.assert_torn()
 
     def test_uploading_counts_as_activity_of_a_response_that_began(self) -> None:

@@ -31,6 +31,20 @@ class SupervisedTests(SynchronousTestCase):
         self.clock.advance(2)
         self.assertEqual(self.times, [2.0])
 
+    def test_first_tick_may_be_delayed(self) -> None:
+        Supervised("probe", self.tick, Pace(2.0, delay_s=0.5), self.clock).startService()
+        Supervised("probe", self.tick, Pace(2.0, at_once=False, delay_s=0.75), self.clock).startService()
+        self.assertEqual(self.times, [])
+        self.clock.pump([0.25] * 12)
+        self.assertEqual(self.times, [0.5, 2.5, 2.75])
+
+    def test_the_pace_may_change(self) -> None:
+        service = Supervised("probe", self.tick, 2.0, self.clock)
+        service.startService()
+        service.set_pace(Pace(0.5))
+        self.clock.pump([0.25] * 12)
+        self.assertEqual(self.times, [0.0, 2.0, 2.5, 3.0])
+
     def test_a_failing_tick_is_logged_counted_and_followed_by_the_next(self) -> None:
         seen: list[object] = []
 

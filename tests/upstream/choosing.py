@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Any, cast
 
 from edgegw.exchange.model import Exchange
@@ -15,9 +15,33 @@ from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.geography import Geography
 from edgegw.upstream.pool import PoolSettings
-from edgegw.upstream.selection import Selection
+from edgegw.upstream.selection import BuildBalancer, Selection
 from edgegw.upstream.standing import Hold
 from edgegw.upstream.warmth import Warming
+
+
+class ByShare:
+    """Goes by shares exactly: whoever is furthest behind what it is due (smooth weighted round robin, O(n))."""
+
+    def __init__(self, members: Sequence[Endpoint], *_: object) -> None:
+        self._owed = dict.fromkeys(members, 0.0)
+        self._eligible: list[Endpoint] = []
+
+    def allow(self, eligible: Sequence[Endpoint]) -> None:
+        self._eligible = list(eligible)
+
+    def reweigh(self, endpoint: Endpoint) -> None:
+        """It looks at shares each time."""
+
+    def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
+        among = [each for each in self._eligible if each not in tried] or self._eligible
+        if not among:
+            return None
+        for each in among:
+            self._owed[each] += each.share
+        found = max(among, key=self._owed.__getitem__)
+        self._owed[found] -= sum(each.share for each in among)
+        return found
 
 
 class Choosing:
@@ -27,13 +51,18 @@ class Choosing:
     """
 
     def __init__(
-        self, geography: Geography | None = None, seed: int = 1, *, slow_start: float = 0.0, **settings: Any
+        self,
+        geography: Geography | None = None,
+        build: BuildBalancer | None = None,
+        *,
+        slow_start: float = 0.0,
+        **settings: Any,
     ) -> None:
         self.origin = Origin()
         self.clock = self.origin.clock
-        self.environment = environment(self.origin, seed)
+        self.environment = environment(self.origin)
         said = BalanceSettings.model_validate({"by": "round_robin", **settings})
-        self.selection = Selection("shop", said, BALANCERS[said.by], self.environment, geography)
+        self.selection = Selection("shop", said, build or BALANCERS[said.by], self.environment, geography)
         self.warming = Warming(slow_start, self.clock.seconds)
         self.endpoints: list[Endpoint] = []
 

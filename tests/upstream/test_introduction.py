@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.exchange.model import Exchange
 from edgegw.testing.exchanges import FakeConnection, make_exchange
-from edgegw.upstream.introduction import ProxyVersion, introduction
+from edgegw.upstream.introduction import ProxyVersion, introduction, self_introduction
 from edgegw.wire.proxy_header import ProxyAddress, ProxyHeader
 from edgegw.wire.proxy_protocol import ProxyReader
 
@@ -55,6 +55,10 @@ class IntroductionTests(SynchronousTestCase):
         exchange = self.exchange(peer="", peer_port=0, local_host="", local_port=0)
         self.assertEqual(introduction("v1", exchange), b"PROXY UNKNOWN\r\n")
         self.assertEqual(read(introduction("v2", exchange))[:4], (2, False, None, None))
+
+    def test_of_the_gateway_itself(self) -> None:
+        self.assertEqual(self_introduction("v1"), b"PROXY UNKNOWN\r\n")
+        self.assertEqual(read(self_introduction("v2")), ProxyHeader(2, True, None, None))
 
     def test_an_id_that_does_not_fit_is_left_out(self) -> None:
         exchange = self.exchange()

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.error import ConnectError, ConnectionLost, NoProtocol
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.failure import Failure
 from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
@@ -24,7 +23,7 @@ HEAD_MAX = 128 * 1024
 CONNECT_S = 5.0
 
 
-class Counted(ProtocolWrapper):  # type: ignore[type-arg]
+class Counted(ProtocolWrapper):
     """The connection as the HTTP client sees it. A head that does not end ends the connection."""
 
     limited = True
@@ -38,28 +37,20 @@ class Counted(ProtocolWrapper):  # type: ignore[type-arg]
                 return
         ProtocolWrapper.dataReceived(self, data)
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        ProtocolWrapper.connectionLost(self, reason)
-
     def abort(self) -> None:
         """Close at once, without a word."""
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
 
-class _Counting(WrappingFactory):  # type: ignore[type-arg]
+class _Counting(WrappingFactory[Counted]):
     """Builds the one connection, and tells when it is there and gone."""
 
     protocol = Counted
 
     def __init__(self, wrapped: IProtocolFactory, owner: Connection) -> None:
-        super().__init__(wrapped)
+        WrappingFactory.__init__(self, wrapped)  # type: ignore[arg-type]
         self._owner = owner
-
-    def buildProtocol(self, addr: IAddress) -> Counted | None:
-        # WrappingFactory takes it for granted that the inner factory builds one.
-        inner = self.wrappedFactory.buildProtocol(addr)
-        return None if inner is None else Counted(self, inner)
 
     def registerProtocol(self, p: Any) -> None:
         self._owner.made(p)
@@ -86,10 +77,10 @@ class Connection:
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         return self
 
-    def connect(self, protocolFactory: Factory) -> Deferred[IProtocol]:
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
-    async def _connect(self, factory: Factory) -> IProtocol:
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         access = self._access
         wrapped: IProtocolFactory = _Counting(factory, self)
         if access.tls is not None:
@@ -106,11 +97,7 @@ class Connection:
             try:
                 place = TcpPlace(address, access.port)
                 await connect(self._reactor, place, wrapped, timeout_s=CONNECT_S / len(addresses))
-            except OSError as error:
-                words = f"{place}: {error}"
-            except Exception as error:
-                if not isinstance(error, _connect_errors()):
-                    raise
+            except (ConnectError, ConnectionLost, NoProtocol, OSError) as error:
                 words = f"{place}: {error}"
             else:
                 break

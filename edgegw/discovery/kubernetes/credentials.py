@@ -116,7 +116,7 @@ class Credentials:
         token = plan.token
         if plan.token_file is not None:
             token = _read(self._base_dir / plan.token_file).strip()
-        if token and not _TOKEN.match(token):
+        if (token or plan.token_file is not None) and not _TOKEN.match(token):
             raise CredentialsError(f"{plan.token_file or 'the token'} holds no bearer token")
         found = _URL.match(plan.url)
         if found is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edgegw.exchange.model import Exchange
-from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.endpoint import Endpoint, Observer
 
 
 class Balancer(Protocol):
@@ -25,3 +25,33 @@ class Balancer(Protocol):
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
         """The endpoint for the next attempt; one that was tried only if the algorithm finds no other; None if none is eligible."""
+
+
+@runtime_checkable
+class Succeeding(Protocol):
+    """A balancer that can go on where another one ended, when the members change."""
+
+    def succeed(self, before: Balancer) -> None:
+        """Called at most once, before `allow` and the first choice, with the one that this group had until now, of whatever kind."""
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """A balancer that goes by what becomes of attempts."""
+
+    @property
+    def observer(self) -> Observer:
+        """To be told of every attempt on any endpoint of the upstream. It keeps what it learns on the endpoint itself, so that one
+        will do for all groups, whichever balancer it comes from.
+        """
+
+
+def hand_over(before: Balancer, to: Balancer) -> None:
+    """Members changed: let `to` begin where `before` ended, if it can."""
+    if isinstance(to, Succeeding):
+        to.succeed(before)
+
+
+def observers_of(balancer: Balancer) -> tuple[Observer, ...]:
+    """Who wants to be told of attempts."""
+    return (balancer.observer,) if isinstance(balancer, Observing) else ()

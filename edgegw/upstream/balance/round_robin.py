@@ -2,36 +2,61 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Container, Sequence
 
 from edgegw.exchange.model import Exchange
+from edgegw.upstream.balance.interfaces import Balancer
 from edgegw.upstream.endpoint import Endpoint
 
 
 class RoundRobin:
-    """One endpoint after the other, weights ignored."""
+    """One endpoint after the other, weights and shares ignored. Whoever comes or goes, the others keep their turn."""
 
     def __init__(self, members: Sequence[Endpoint]) -> None:
+        self._places = {endpoint: place for place, endpoint in enumerate(members)}
+        self._endpoints: tuple[Endpoint, ...] = ()
+        self._next = 0
+        # The place of whoever is next, while nobody is eligible.
+        self._due = 0
         self.allow(members)
+
+    def succeed(self, before: Balancer) -> None:
+        """Go on with whoever would have been next there, or the first after it that is still a member."""
+        if isinstance(before, RoundRobin):
+            turns = before._endpoints[before._next :] + before._endpoints[: before._next]
+            self._due = next((self._places[each] for each in turns if each in self._places), 0)
+            self._endpoints = ()
 
     def reweigh(self, endpoint: Endpoint) -> None:
         """Its share is another one."""
 
-    def allow(self, endpoints: Sequence[Endpoint]) -> None:
+    def allow(self, eligible: Sequence[Endpoint]) -> None:
         """Choose among these."""
-        self._endpoints = tuple(endpoints)
-        self._next = 0
+        if self._endpoints:
+            self._due = self._places[self._endpoints[self._next]]
+        self._endpoints = tuple(eligible)
+        after = bisect_left([self._places[endpoint] for endpoint in eligible], self._due)
+        self._next = after if after < len(self._endpoints) else 0
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
         """The next in turn. Passes over those tried already, at most once around."""
-        count = len(self._endpoints)
+        endpoints = self._endpoints
+        count = len(endpoints)
         for _ in range(count):
             at = self._next
             self._next = at + 1 if at + 1 < count else 0
-            endpoint = self._endpoints[at]
+            endpoint = endpoints[at]
             if not tried or endpoint not in tried:
                 return endpoint
-        return self._endpoints[self._next] if count else None
+        return self._take(count)
+
+    def _take(self, count: int) -> Endpoint | None:
+        if not count:
+            return None
+        at = self._next
+        self._next = (at + 1) % count
+        return self._endpoints[at]
 
     def __repr__(self) -> str:
         return f"<RoundRobin of {len(self._endpoints)}>"

@@ -1,58 +1,115 @@
-"""Turns by weight, smooth: earliest deadline first, an endpoint of weight w being due again 1/w later.
+"""Turns by share, smooth: earliest deadline first, an endpoint of share s being due again 1/s later.
 
-Over any whole number of rounds each endpoint gets exactly its share, and the turns of a heavy endpoint are spread, not bunched. A
+Over any whole number of rounds each endpoint gets exactly its weight, and the turns of a heavy endpoint are spread, not bunched. A
 choice costs O(log n) (a heap), unlike nginx's smooth weighted round robin, which is O(n).
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Container, Sequence
 
 from edgegw.exchange.model import Exchange
+from edgegw.upstream.balance.interfaces import Balancer
 from edgegw.upstream.endpoint import Endpoint
+
+_Due = tuple[int, float, int]
+"""When a member is due, and its place. The time is the round, in which it has as many turns as its share says, and the part of it
+that went by: one float for both would lose what makes rounds exact.
+"""
 
 
 class WeightedRoundRobin:
-    """Endpoints in proportion to their weights (positive integers)."""
+    """Endpoints in proportion to their shares: exact for whole numbers, within a turn for those that are warming.
+
+    Whoever is passed over or reweighed keeps the part of its turn that it has waited.
+    """
 
     def __init__(self, members: Sequence[Endpoint]) -> None:
+        count = len(members)
+        self._members = tuple(members)
+        self._places = {endpoint: place for place, endpoint in enumerate(members)}
+        # How much of a turn each has to wait still. Each begins at another part of it, so that light ones do not come all together
+        # at the end of a round.
+        self._left = [(2 * place + 1) / (2 * count) for place in range(count)]
+        # By place, as scheduled: shares, and turns since the round began.
+        self._shares = [0.0] * count
+        self._turns = [0.0] * count
+        self._eligible: tuple[int, ...] = ()
+        self._heap: list[_Due] = []
+        self._now = (0, 0.0)
+        self._stale = True
         self.allow(members)
+
+    def succeed(self, before: Balancer) -> None:
+        """Those that were there wait as much as they had to."""
+        if isinstance(before, WeightedRoundRobin):
+            before._note_what_is_left()
+            for place, endpoint in enumerate(self._members):
+                known = before._places.get(endpoint)
+                if known is not None:
+                    self._left[place] = before._left[known]
 
     def reweigh(self, endpoint: Endpoint) -> None:
         """Its share is another one."""
+        self._stale = True
 
-    def allow(self, endpoints: Sequence[Endpoint]) -> None:
+    def allow(self, eligible: Sequence[Endpoint]) -> None:
         """Choose among these."""
-        # Whole numbers keep the shares exact for ever: the step of weight w is proportional to 1 / w. Each begins at another
-        # part of its step, so that light ones do not come all together at the end of a round.
-        count = len(endpoints)
-        common = math.lcm(*(endpoint.weight for endpoint in endpoints)) * 2 * count
-        self._steps = [common // endpoint.weight for endpoint in endpoints]
-        self._heap = [
-            (step * (2 * index + 1) // (2 * count), index, endpoint)
-            for index, (step, endpoint) in enumerate(zip(self._steps, endpoints, strict=True))
-        ]
-        heapq.heapify(self._heap)
+        self._eligible = tuple(self._places[endpoint] for endpoint in eligible)
+        self._stale = True
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
         """The endpoint that is due first and was not tried; those tried keep their turn."""
-        if not self._heap:
+        if self._stale:
+            self._schedule()
+        heap = self._heap
+        if not heap:
             return None
+        if not tried:
+            return self._take()
         passed = []
-        chosen: Endpoint | None = None
-        while self._heap:
-            due, index, endpoint = self._heap[0]
-            if tried and endpoint in tried:
-                passed.append(heapq.heappop(self._heap))
-                continue
-            heapq.heapreplace(self._heap, (due + self._steps[index], index, endpoint))
-            chosen = endpoint
-            break
-        for entry in passed:
-            heapq.heappush(self._heap, entry)
-        return chosen if chosen is not None else self._heap[0][2]
+        while heap and self._members[heap[0][2]] in tried:
+            passed.append(heapq.heappop(heap))
+        chosen = self._take() if heap else None
+        for due in passed:
+            heapq.heappush(heap, due)
+        return chosen if chosen is not None else self._take()
+
+    def _take(self) -> Endpoint:
+        """Whoever is due first has its turn."""
+        turn, part, place = self._heap[0]
+        if (turn, part) > self._now:
+            self._now = turn, part
+        share = self._shares[place]
+        turns = self._turns[place] + 1.0
+        if turns >= share:
+            # Exact for whole numbers, so that no round gets a turn of another one.
+            whole = turns // share
+            turns = max(0.0, turns - whole * share)
+            turn += int(whole)
+        self._turns[place] = turns
+        heapq.heapreplace(self._heap, (turn, turns / share, place))
+        return self._members[place]
+
+    def _note_what_is_left(self) -> None:
+        began, gone = self._now
+        for turn, part, place in self._heap:
+            wait = ((turn - began) + (part - gone)) * self._shares[place]
+            self._left[place] = min(1.0, max(0.0, wait))
+
+    def _schedule(self) -> None:
+        """Time begins anew, and each has left of its turn what it had."""
+        self._stale = False
+        self._note_what_is_left()
+        self._now = 0, 0.0
+        self._heap = []
+        for place in self._eligible:
+            share = self._shares[place] = self._members[place].share
+            turn = int(self._left[place] / share)
+            turns = self._turns[place] = max(0.0, self._left[place] - turn * share)
+            self._heap.append((turn, turns / share, place))
+        heapq.heapify(self._heap)
 
     def __repr__(self) -> str:
-        return f"<WeightedRoundRobin of {len(self._heap)}>"
+        return f"<WeightedRoundRobin of {len(self._eligible)}>"

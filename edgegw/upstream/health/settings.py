@@ -14,6 +14,9 @@ from edgegw.config.units import Duration, StatusRange, StatusRanges
 HEX = "hex:"
 """How a text begins that stands for bytes in hexadecimal digits."""
 
+SHORTEST_S = 0.1
+"""From probe to probe at least."""
+
 _OF_HTTP = ("path", "method", "headers", "host", "expect")
 _OTHERS = ("tcp", "grpc", "custom")
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
@@ -148,13 +151,20 @@ class HealthSettings(Settings):
     with_: dict[str, Any] = Field(
         default_factory=dict, alias="with", description="What the code of `custom` is built with."
     )
-    every: Duration = Field(default=5.0, ge=0.1, description="From probe to probe; up to a tenth is added by chance.")
+    every: Duration = Field(default=5.0, description="From probe to probe; up to a tenth is added by chance.")
     unhealthy_every: Duration | None = Field(
-        default=None, ge=0.1, description="From probe to probe while the endpoint fails; `every` without it."
+        default=None, description="From probe to probe while the endpoint fails; `every` without it."
     )
     timeout: Duration = Field(default=2.0, gt=0, description="For all of a probe, connecting included.")
     fall: int = Field(default=3, ge=1, le=100, description="Probes in a row that must fail to take it out.")
     rise: int = Field(default=2, ge=1, le=100, description="Probes in a row that must pass to bring it back.")
+
+    @field_validator("every", "unhealthy_every")
+    @classmethod
+    def _bearable(cls, value: float | None) -> float | None:
+        if value is not None and value < SHORTEST_S:
+            raise ValueError(f"must be at least {SHORTEST_S * 1000:.0f}ms")
+        return value
 
     @field_validator("headers")
     @classmethod

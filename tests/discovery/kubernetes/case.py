@@ -1,0 +1,154 @@
+"""What the tests of this folder share: the double of the API server on loopback, a listener that writes down, a scripted client."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+from twisted.web.server import Site
+
+from edgegw.discovery.kubernetes.client import KubernetesClient
+from edgegw.discovery.kubernetes.credentials import Credentials
+from edgegw.discovery.kubernetes.settings import KubernetesSettings, Query
+from edgegw.discovery.kubernetes.source import KubernetesSource
+from edgegw.net.resolver import Resolver
+from edgegw.upstream.address import Named
+from tests.live.kube_double import Api
+
+reactor: Any = global_reactor
+QUERY = Query("shop", "users", "", "http")
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
+
+
+class Written:
+    """A listener that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def found(self, named: Sequence[Named]) -> None:
+        self.told.append(("found", [(each.settings.url, each.held) for each in named]))
+
+    def confirmed(self) -> None:
+        self.told.append(("confirmed", None))
+
+    def failed(self, reason: str) -> None:
+        self.told.append(("failed", reason))
+
+    def refused(self, what: str, reason: str) -> None:
+        self.told.append(("refused", (what, reason)))
+
+    def all(self, kind: str) -> list[Any]:
+        return [what for each, what in self.told if each == kind]
+
+    @property
+    def urls(self) -> list[str] | None:
+        """Of what was found last; None: nothing yet."""
+        found = self.all("found")
+        return [url for url, _ in found[-1]] if found else None
+
+
+class Raw(Protocol):
+    """A server that answers every connection with the same bytes, piece by piece."""
+
+    def connectionMade(self) -> None:
+        self.factory.lines.append(self)  # type: ignore[attr-defined]
+
+    def dataReceived(self, data: bytes) -> None:
+        self.factory.heard += data  # type: ignore[attr-defined]
+        if b"\r\n\r\n" in data:
+            for piece in self.factory.pieces:  # type: ignore[attr-defined]
+                self.transport.write(piece)  # type: ignore[union-attr]
+            if self.factory.closes:  # type: ignore[attr-defined]
+                self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.factory.lines.remove(self)  # type: ignore[attr-defined]
+
+
+class ApiCase(TestCase):
+    """Tests against the double on loopback: real sockets, the trial's reactor."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.api = Api(reactor)
+        self.listening = reactor.listenTCP(0, Site(self.api), interface="127.0.0.1")
+        self.addCleanup(self.listening.stopListening)
+        self.port: int = self.listening.getHost().port
+        self.resolver = Resolver(reactor, lambda name: succeed(["127.0.0.1"]))
+        self.addCleanup(self.resolver.stop)
+
+    def client(self, *, port: int | None = None, scheme: str = "http", **settings: Any) -> KubernetesClient:
+        """A client of the double, stopped at the end: trial then sees whether it left anything."""
+        settings.setdefault("url", f"{scheme}://127.0.0.1:{port or self.port}")
+        client = KubernetesClient(reactor, self.resolver, Credentials(KubernetesSettings(**settings), Path("/")))
+        self.addCleanup(client.stop)
+        return client
+
+    def source(self, query: Query = QUERY, client: KubernetesClient | None = None) -> tuple[KubernetesSource, Written]:
+        """A started source, stopped at the end."""
+        source = KubernetesSource(query, client or self.client(), "edgegw.dev/", reactor, random.Random(7))
+        listener = Written()
+        source.start(listener)
+        self.addCleanup(source.stop)
+        return source, listener
+
+    def raw(self, *pieces: bytes, closes: bool = False) -> Any:
+        """A server of these bytes; returns its factory, with `port`."""
+        factory: Any = Factory.forProtocol(Raw)
+        factory.pieces, factory.closes, factory.heard, factory.lines = pieces, closes, b"", []
+        listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        factory.port = listening.getHost().port
+        return factory
+
+    async def until(self, condition: Callable[[], Any], what: str = "") -> None:
+        """Let the reactor run until the condition is true; fails after five seconds."""
+        end_s = reactor.seconds() + 5.0
+        while not condition():
+            if reactor.seconds() > end_s:
+                self.fail(f"it did not become so: {what}")
+            await deferLater(reactor, 0.005)
+
+
+class Script:
+    """A client that does what a test says: requests wait until they are answered."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], Deferred[Any]]] = []
+        self.opened: Callable[[], None] = lambda: None
+        self.line: Callable[[bytes], None] = lambda line: None
+        self.limits: list[float] = []
+
+    async def get(self, path: str, params: Any, limit_s: float = 10.0) -> Any:
+        return await self._wait("get", params)
+
+    async def watch(self, path: str, params: Any, opened: Any, line: Any, limit_s: float) -> None:
+        self.opened, self.line = opened, line
+        self.limits.append(limit_s)
+        await self._wait("watch", params)
+
+    def _wait(self, kind: str, params: Any) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred()
+        self.asked.append((kind, dict(params), answer))
+        return answer
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _, _ in self.asked]
+
+    @property
+    def last(self) -> Deferred[Any]:
+        return self.asked[-1][2]
+
+    @property
+    def params(self) -> dict[str, str]:
+        return self.asked[-1][1]

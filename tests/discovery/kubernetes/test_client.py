@@ -1,0 +1,343 @@
+"""Requests to the API server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from edgegw.discovery.kubernetes import client as module
+from edgegw.discovery.kubernetes.client import LINE_MAX, KubernetesClient, Lines, decoded, within
+from edgegw.discovery.kubernetes.credentials import Access
+from edgegw.discovery.kubernetes.errors import ApiError, Garbage
+from edgegw.discovery.kubernetes.kubeconfig import CredentialsError
+from tests.discovery.kubernetes.case import SLICES, ApiCase, reactor
+from tests.live.kube_objects import endpoint, endpoint_slice
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Open:
+    """A connection that remembers whether it was ended."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class LineTests(SynchronousTestCase):
+    """A stream of lines."""
+
+    def fed(self, *pieces: bytes) -> tuple[list[bytes], Lines, Open]:
+        lines: list[bytes] = []
+        connection: Any = Open()
+        body = Lines(connection, lines.append)
+        for piece in pieces:
+            body.dataReceived(piece)
+        return lines, body, connection
+
+    @given(st.lists(st.text(max_size=6), max_size=8), st.integers(1, 7))
+    def test_any_cut(self, texts: list[str], size: int) -> None:
+        """Wherever reads end, in the middle of a character too, the lines are the same."""
+        wanted = [text.replace("\n", "").encode() for text in texts]
+        data = b"".join(each + b"\n" for each in wanted)
+        lines, _, _ = self.fed(*(data[at : at + size] for at in range(0, len(data), size)))
+        self.assertEqual(lines, [each for each in wanted if each.strip()])
+
+    def test_a_line_that_is_too_long(self) -> None:
+        """It ends the stream, whole or not; a line of just the limit does not."""
+        for pieces in ([b"x" * (LINE_MAX + 1)], [b"x" * LINE_MAX, b"x"], [b"{}\n" + b"x" * LINE_MAX + b"x\n"]):
+            _, body, connection = self.fed(*pieces)
+            self.failureResultOf(body.finished, Garbage)
+            self.assertTrue(connection.aborted)
+        lines, _, connection = self.fed(b"x" * LINE_MAX, b"\n")
+        self.assertEqual((len(lines), connection.aborted), (1, False))
+
+    def test_a_line_that_is_not_liked(self) -> None:
+        """No line after it is looked at."""
+        seen: list[bytes] = []
+
+        def line(data: bytes) -> None:
+            seen.append(data)
+            raise Garbage("no")
+
+        connection: Any = Open()
+        body = Lines(connection, line)
+        body.dataReceived(b"a\nb\n")
+        body.dataReceived(b"c\n")
+        self.failureResultOf(body.finished, Garbage)
+        self.assertEqual(seen, [b"a"])
+
+    def test_a_bug_of_ours(self) -> None:
+        """It is logged and ends the stream; nothing escapes."""
+        connection: Any = Open()
+        body = Lines(connection, lambda data: 1 / 0)  # type: ignore[arg-type, return-value]
+        body.dataReceived(b"a\n")
+        self.failureResultOf(body.finished, Garbage)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class DecodeTests(SynchronousTestCase):
+    """JSON."""
+
+    def test_garbage(self) -> None:
+        """Nesting without measure is garbage like the rest."""
+        for data in (b"", b"[]", b"5", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 5000, b"NaN", b'{"a": 1} x'):
+            self.assertRaises(Garbage, decoded, data)
+        self.assertEqual(decoded('{"a": "é"}'.encode()), {"a": "é"})
+
+
+class WithinTests(SynchronousTestCase):
+    """Deadlines."""
+
+    def test_too_long(self) -> None:
+        clock, work = Clock(), Deferred[None]()
+        made = Deferred.fromCoroutine(within(clock, 5.0, work, "too long"))
+        clock.advance(4.9)
+        self.assertNoResult(made)
+        clock.advance(0.2)
+        self.assertEqual(self.failureResultOf(made, ApiError).value.words, "too long")
+
+    def test_in_time(self) -> None:
+        """No timer is left."""
+        clock, work = Clock(), Deferred[int]()
+        made = Deferred.fromCoroutine(within(clock, 5.0, work, "too long"))
+        work.callback(3)
+        self.assertEqual(self.successResultOf(made), 3)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_cancelled(self) -> None:
+        """That is no deadline."""
+        clock = Clock()
+        made = Deferred.fromCoroutine(within(clock, 5.0, Deferred[None](), "too long"))
+        made.cancel()
+        self.failureResultOf(made, CancelledError)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class GetTests(ApiCase):
+    """One answer."""
+
+    async def test_what_is_sent(self) -> None:
+        client = self.client(token="secret")
+        await client.get(SLICES, {"labelSelector": "a in (b,c)", "limit": "5"})
+        (seen,) = self.api.requests
+        self.assertEqual((seen["method"], seen["path"]), ("GET", SLICES))
+        self.assertEqual(seen["args"], {"labelSelector": "a in (b,c)", "limit": "5"})
+        self.assertEqual((seen["token"], seen["agent"]), ("secret", "edgegw"))
+
+    async def test_connections_are_closed(self) -> None:
+        client = self.client()
+        for _ in range(3):
+            await client.get(SLICES, {})
+        await self.until(lambda: "0 open" in repr(client))
+
+    async def refused(self, status: int, words: str, **client: Any) -> ApiError:
+        with self.assertRaises(ApiError) as caught:
+            await self.client(**client).get(SLICES, {}, 2.0)
+        self.assertEqual(caught.exception.status, status)
+        self.assertIn(words, caught.exception.words)
+        return caught.exception
+
+    async def test_refusals(self) -> None:
+        self.api.control({"forbid": [["list", "endpointslices"]]})
+        await self.refused(403, 'cannot list resource \\"endpointslices\\"'.replace("\\", ""))
+        self.api.control({"forbid": [], "tokens": ["right"]})
+        await self.refused(401, "credentials")
+        await self.refused(401, "credentials", token="wrong")
+
+    async def test_too_many_requests(self) -> None:
+        self.api.control({"answer": {"status": 429, "headers": {"Retry-After": "7"}}})
+        self.assertEqual((await self.refused(429, "429")).retry_after_s, 7.0)
+        for said in ("Wed, 21 Oct 2026 07:28:00 GMT", "-5", "1e9", "9" * 30):
+            self.api.control({"answer": {"status": 503, "headers": {"Retry-After": said}}})
+            self.assertEqual((await self.refused(503, "503")).retry_after_s, 0.0)
+
+    async def test_redirects_are_not_followed(self) -> None:
+        """The token would go along."""
+        self.api.control({"answer": {"status": 302, "headers": {"Location": f"http://127.0.0.1:{self.port}/x"}}})
+        await self.refused(302, "302", token="secret")
+        self.assertEqual(len(self.api.requests), 1)
+
+    async def test_garbage(self) -> None:
+        for body in ("", "<html>", "[]", "{"):
+            self.api.control({"answer": {"status": 200, "body": body}})
+            await self.refused(0, "JSON")
+        self.api.control({"answer": {"status": 500, "body": "<html>"}})
+        await self.refused(500, "it does not say why")
+
+    async def test_a_body_without_measure(self) -> None:
+        server = self.raw(HEAD, *[chunk(b"x" * 1000)] * 20)
+        with patch.object(module, "PAGE_MAX", 10_000):
+            await self.refused(0, "more than 10000 bytes", port=server.port)
+        await self.until(lambda: not server.lines, "the connection closes")
+
+    async def test_a_body_that_is_torn(self) -> None:
+        server = self.raw(HEAD + chunk(b"{"), closes=True)
+        await self.refused(0, "torn", port=server.port)
+
+    async def test_a_body_that_drips(self) -> None:
+        """The deadline is for all of it."""
+        server = self.raw(HEAD + chunk(b"{"))
+        await self.refused(0, "within 2 s", port=server.port)
+        await self.until(lambda: not server.lines, "the connection closes")
+
+
+class Tokens:
+    """Credentials whose token is another one after a reload."""
+
+    def __init__(self, port: int, *tokens: str) -> None:
+        self.port, self.tokens = port, list(tokens)
+
+    def access(self) -> Access:
+        if not self.tokens:
+            raise CredentialsError("no file")
+        return Access(False, "127.0.0.1", self.port, "", "", None, self.tokens[0])
+
+    def reload(self) -> Access:
+        if len(self.tokens) > 1:
+            self.tokens.pop(0)
+        return self.access()
+
+
+class CredentialTests(ApiCase):
+    """401."""
+
+    def with_tokens(self, *tokens: str) -> KubernetesClient:
+        credentials: Any = Tokens(self.port, *tokens)
+        client = KubernetesClient(reactor, self.resolver, credentials)
+        self.addCleanup(client.stop)
+        return client
+
+    async def test_read_again_at_once(self) -> None:
+        self.api.control({"tokens": ["new"]})
+        await self.with_tokens("old", "new").get(SLICES, {})
+        self.assertEqual([each["token"] for each in self.api.requests], ["old", "new"])
+
+    async def test_once(self) -> None:
+        """A token that is no other is not tried again, and one that is refused too is an error."""
+        self.api.control({"tokens": ["right"]})
+        for tokens, tried in ((["old"], 1), (["old", "wrong"], 2)):
+            self.api.requests.clear()
+            with self.assertRaises(ApiError) as caught:
+                await self.with_tokens(*tokens).get(SLICES, {})
+            self.assertEqual((caught.exception.status, len(self.api.requests)), (401, tried))
+
+    async def test_no_credentials(self) -> None:
+        with self.assertRaises(ApiError) as caught:
+            await self.with_tokens().get(SLICES, {})
+        self.assertEqual(caught.exception.words, "no file")
+
+    async def test_a_token_file(self) -> None:
+        """It is read before each request."""
+        path = Path(self.mktemp()).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client = self.client(token_file=str(path))
+        for token in ("one", "second", "third-token"):
+            path.write_text(token)
+            await client.get(SLICES, {})
+        self.assertEqual([each["token"] for each in self.api.requests], ["one", "second", "third-token"])
+
+
+class WatchTests(ApiCase):
+    """A stream of events."""
+
+    def watching(self, client: KubernetesClient, limit_s: float = 5.0) -> tuple[Deferred[None], list[Any]]:
+        seen: list[Any] = []
+        params = {"watch": "1", "resourceVersion": "1000", "allowWatchBookmarks": "true"}
+        watch = client.watch(SLICES, params, lambda: seen.append("opened"), seen.append, limit_s)
+        return Deferred.fromCoroutine(watch), seen
+
+    async def test_events(self) -> None:
+        """The answer's begin is told before anything happens; split reads and characters come whole."""
+        client = self.client()
+        done, seen = self.watching(client)
+        await self.until(lambda: seen == ["opened"], "opened")
+        self.api.control({"split": 3})
+        self.api.put("endpointslices", endpoint_slice("é-1", endpoint("10.0.0.1")))
+        await self.until(lambda: len(seen) == 2, "an event")
+        self.assertEqual(decoded(seen[1])["object"]["metadata"]["name"], "é-1")
+        self.api.control({"end": True})
+        await done
+        await self.until(lambda: "0 open" in repr(client))
+
+    async def test_torn(self) -> None:
+        done, seen = self.watching(self.client())
+        await self.until(lambda: seen, "opened")
+        self.api.control({"cut": True})
+        with self.assertRaises(ApiError) as caught:
+            await done
+        self.assertTrue(caught.exception.unreachable)
+
+    async def test_it_must_end(self) -> None:
+        """A stream that drips for ever is cut."""
+        done, seen = self.watching(self.client(), 0.3)
+        await self.until(lambda: seen, "opened")
+        with self.assertRaises(ApiError) as caught:
+            await done
+        self.assertIn("did not end", caught.exception.words)
+        await self.until(lambda: not self.api.watches, "the double sees it")
+
+    async def test_cancelled(self) -> None:
+        """The connection is really closed."""
+        client = self.client()
+        done, seen = self.watching(client)
+        await self.until(lambda: seen, "opened")
+        done.cancel()
+        with self.assertRaises(CancelledError):
+            await done
+        await self.until(lambda: not self.api.watches, "the double sees it")
+        self.assertIn("0 open", repr(client))
+
+    async def test_cancelled_before_it_begins(self) -> None:
+        """While connected and while connecting."""
+        self.api.control({"hang": True})
+        client = self.client()
+        done, seen = self.watching(client)
+        await self.until(lambda: self.api.requests, "the request came")
+        done.cancel()
+        with self.assertRaises(CancelledError):
+            await done
+        await self.until(lambda: "0 open" in repr(client), "the connection closes")
+        done, seen = self.watching(client)
+        done.cancel()
+        with self.assertRaises(CancelledError):
+            await done
+        self.assertEqual((seen, "0 open" in repr(client)), ([], True))
+
+    async def test_a_status(self) -> None:
+        self.api.control({"gone": "http", "compact": True, "version": 2000})
+        done, seen = self.watching(self.client())
+        with self.assertRaises(ApiError) as caught:
+            await done
+        self.assertEqual((caught.exception.status, seen), (410, []))
+
+    async def test_a_last_line_without_an_end(self) -> None:
+        """It was cut, and nothing of it counts."""
+        server = self.raw(HEAD + chunk(b'{"a": 1}\n{"b": 2') + b"0\r\n\r\n", closes=True)
+        done, seen = self.watching(self.client(port=server.port))
+        await done
+        self.assertEqual(seen, ["opened", b'{"a": 1}'])
+
+    async def test_stop(self) -> None:
+        """Fires when the sockets are closed; nothing begins after it."""
+        client = self.client()
+        done, seen = self.watching(client)
+        done.addErrback(lambda _: None)
+        await self.until(lambda: seen, "opened")
+        await client.stop()
+        self.assertIn("0 open", repr(client))
+        await self.until(lambda: not self.api.watches, "the double sees it")
+        with self.assertRaises(ApiError):
+            await client.get(SLICES, {})

@@ -1,0 +1,220 @@
+"""Discovery by DNS, with a name server whose records change, stops and dies: drill R7 of reference/trust.md."""
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from tests.live.case import LiveCase
+from tests.live.control import control, edgegw
+from tests.live.discovered import DnsServer, Named
+from tests.live.load import Load
+from tests.live.process import wait_until
+from tests.live.servers import Gateway
+from tests.live.wire import Answer
+
+
+def front(dns: DnsServer, query: str, port: int, more: str = "") -> str:
+    """A gateway whose upstream is found by DNS."""
+    return f"""
+        edgegw: 1
+        shutdown: {{lame_duck: 0s, grace: 10s}}
+        observe: {{listen: "127.0.0.1:@{{observe}}", access_log: "@{{dir}}/access.log"}}
+        listen: [{{port: @{{web}}, interface: 127.0.0.1}}]
+        discovery: {{test: {{dns: {{servers: ["127.0.0.1:{port}"], timeout: 500ms}}}}}}
+        upstreams:
+          u: {{discovery: {{from: test, {query}, allow: [127.0.0.0/8], stale_after: 3s, {more}}}}}
+        routes: [{{match: /**, to: u}}]
+    """
+
+
+class DnsCase(LiveCase):
+    """A gateway, a name server, and origins on loopback addresses of their own, all on one port."""
+
+    def origin(self, name: str, host: str, port: int = 0) -> Named:
+        origin = Named(name, host, port)
+        self.addCleanup(origin.stop)
+        return origin
+
+    def start(self, query: str = "", more: str = "", **names: Any) -> None:
+        self.dns = self.serve(DnsServer(**names))
+        self.gateway = self.serve(Gateway(front(self.dns, query, self.dns.port("dns"), more)))
+
+    def upstream(self) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(edgegw(self.gateway, "upstreams", "--json").stdout)["upstreams"]
+        return found[0]
+
+    def endpoints(self) -> set[str]:
+        return {each["name"] for each in self.upstream()["endpoints"]}
+
+    def answers(self, count: int = 10) -> set[str]:
+        return {self.get(self.gateway, "/")[1].decode() for _ in range(count)}
+
+    def events(self, kind: str) -> list[str]:
+        return [each["reason"] for each in control(self.gateway, "events")["events"] if each["kind"] == kind]
+
+    @contextlib.contextmanager
+    def nothing_lost(self) -> Iterator[Load]:
+        """Load while the block runs; every request is answered."""
+
+        def good(answer: Answer) -> bool:
+            return answer.status == 200 and answer.body in (b"one", b"two", b"three")
+
+        with Load(self.gateway.port(), check=good) as load:
+            yield load
+        self.assertEqual(dict(load.failed), {})
+        self.assertGreater(load.done, 100)
+
+
+class ChangeTests(DnsCase):
+    """Records change, and traffic moves."""
+
+    def test_addresses(self) -> None:
+        one = self.origin("one", "127.0.0.2")
+        self.origin("two", "127.0.0.3", one.port)
+        self.start(f"name: u.test, port: {one.port}", **{"u.test": {"A": ["127.0.0.2"]}})
+        wait_until(lambda: self.answers(1) == {"one"}, "the first address serves")
+        with self.nothing_lost():
+            self.dns.records(**{"u.test": {"A": ["127.0.0.2", "127.0.0.3"]}})
+            wait_until(lambda: self.answers() == {"one", "two"}, "both serve")
+            self.dns.records(**{"u.test": {"A": ["127.0.0.3"]}})
+            wait_until(lambda: self.answers() == {"two"}, "the second serves alone")
+            one.stop()
+        self.assertEqual(self.endpoints(), {f"http://127.0.0.3:{one.port}"})
+        kinds = [event["kind"] for event in control(self.gateway, "events")["events"]]
+        self.assertEqual([kinds.count("endpoint_added"), kinds.count("endpoint_removed")], [2, 1])
+        self.assertGreaterEqual(self.gateway.metric("edgegw_discovery_updates_total", upstream="u", outcome="ok"), 3)
+
+    def test_services(self) -> None:
+        """SRV: ports from DNS; the second priority is used when the first is gone."""
+        one, two = self.origin("one", "127.0.0.1"), self.origin("two", "127.0.0.1")
+        self.start(
+            "name: _http._tcp.u.test, type: SRV",
+            **{
+                "_http._tcp.u.test": {"SRV": [[10, 1, one.port, "h.u.test"], [20, 1, two.port, "h.u.test"]]},
+                "h.u.test": {"A": ["127.0.0.1"]},
+            },
+        )
+        wait_until(lambda: self.answers() == {"one"}, "the first priority serves alone")
+        self.assertEqual([each["tier"] for each in self.upstream()["endpoints"]], [0, 1])
+        self.dns.records(
+            **{"_http._tcp.u.test": {"SRV": [[20, 1, two.port, "h.u.test"]]}, "h.u.test": {"A": ["127.0.0.1"]}}
+        )
+        wait_until(lambda: self.answers() == {"two"}, "the second priority serves")
+
+    def test_many_addresses(self) -> None:
+        """More than fit into a datagram: the answer is truncated and comes over TCP."""
+        many = [f"127.0.1.{number}" for number in range(1, 101)]
+        one = self.origin("one", "127.0.1.1")
+        self.start(f"name: u.test, port: {one.port}", **{"u.test": {"A": many}})
+        wait_until(lambda: len(self.endpoints()) == 100, "all addresses are found")
+
+    def test_nothing_any_more(self) -> None:
+        """NXDOMAIN is believed after a while; SERVFAIL is not an answer."""
+        one = self.origin("one", "127.0.0.2")
+        self.start(f"name: u.test, port: {one.port}", "empty_after: 2s", **{"u.test": {"A": ["127.0.0.2"]}})
+        wait_until(lambda: self.answers(1) == {"one"}, "it serves")
+        with self.nothing_lost():
+            self.dns.records(**{"u.test": {"rcode": "SERVFAIL"}})
+            wait_until(lambda: self.upstream()["discovery"]["state"] == "stale", "it is stale")
+        self.dns.records()
+        wait_until(lambda: self.endpoints() == set(), "it is gone", 20)
+        response, _ = self.get(self.gateway, "/")
+        self.assertEqual(response.status, 503)
+
+    def test_own_listener(self) -> None:
+        """Who writes the zone can't make the gateway call itself, not even where loopback is allowed."""
+        one = self.origin("one", "127.0.0.2")
+        self.dns = self.serve(
+            DnsServer(**{"_s.test": {"SRV": [[0, 1, one.port, "a.test"]]}, "a.test": {"A": ["127.0.0.2"]}})
+        )
+        gateway = Gateway(front(self.dns, "name: _s.test, type: SRV", self.dns.port("dns")))
+        self.gateway = self.serve(gateway)
+        wait_until(lambda: self.answers(1) == {"one"}, "it serves")
+        both = [[0, 1, one.port, "a.test"], [0, 1, gateway.port(), "b.test"], [0, 1, 80, "c.test"]]
+        self.dns.records(
+            **{
+                "_s.test": {"SRV": both},
+                "a.test": {"A": ["127.0.0.2"]},
+                "b.test": {"A": ["127.0.0.1"]},
+                "c.test": {"A": ["169.254.169.254"]},
+            }
+        )
+        wait_until(lambda: self.upstream()["discovery"]["refused"] == 2, "both are refused")
+        self.assertEqual(self.endpoints(), {f"http://127.0.0.2:{one.port}"})
+        words = " ".join(self.events("source_refused"))
+        self.assertIn("this is a listener of the gateway itself", words)
+        self.assertIn("a link-local address", words)
+
+
+class SilenceTests(DnsCase):
+    """R7: the name server is gone; last good addresses, the metric ages, nothing is lost."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one = self.origin("one", "127.0.0.2")
+        self.two = self.origin("two", "127.0.0.3", self.one.port)
+        self.query = f"name: u.test, port: {self.one.port}"
+
+    def begin(self) -> None:
+        self.start(self.query, **{"u.test": {"A": ["127.0.0.2"]}})
+        wait_until(lambda: self.answers(1) == {"one"}, "the first address serves")
+
+    def is_stale(self) -> None:
+        wait_until(lambda: self.upstream()["discovery"]["state"] == "stale", "the source is stale", 20)
+        self.assertGreater(self.gateway.metric("edgegw_discovery_age_seconds", upstream="u"), 3)
+        self.assertEqual(self.endpoints(), {f"http://127.0.0.2:{self.one.port}"})
+
+    def is_back(self) -> None:
+        self.dns.records(**{"u.test": {"A": ["127.0.0.3"]}})
+        wait_until(lambda: self.answers() == {"two"}, "the new address serves", 30)
+        self.assertEqual(self.upstream()["discovery"]["state"], "fresh")
+        self.assertLess(self.gateway.metric("edgegw_discovery_age_seconds", upstream="u"), 3)
+        self.assertEqual(len(self.events("source_stale")), 1)
+        self.assertEqual(len(self.events("source_recovered")), 1)
+
+    def test_stopped(self) -> None:
+        self.begin()
+        with self.nothing_lost():
+            self.dns.signal(signal.SIGSTOP)
+            self.is_stale()
+            self.assertIn("does not answer", self.upstream()["discovery"]["last_error"])
+            self.dns.signal(signal.SIGCONT)
+            self.is_back()
+
+    def test_killed(self) -> None:
+        self.begin()
+        with self.nothing_lost():
+            self.dns.kill()
+            self.is_stale()
+            self.assertIn("connection refused", self.upstream()["discovery"]["last_error"])
+            self.dns.start()
+            self.is_back()
+
+    def test_starts_without(self) -> None:
+        """No name server, nothing on disk: it starts, and answers 503 until there is one."""
+        self.dns = self.serve(DnsServer(**{"u.test": {"A": ["127.0.0.2"]}}))
+        self.dns.kill()
+        self.gateway = self.serve(Gateway(front(self.dns, self.query, self.dns.port("dns"))))
+        response, _ = self.get(self.gateway, "/")
+        self.assertEqual((response.status, response.getheader("Retry-After")), (503, "1"))
+        self.assertEqual(self.upstream()["discovery"]["state"], "starting")
+        self.dns.start()
+        wait_until(lambda: self.answers(1) == {"one"}, "it serves", 30)
+
+    def test_restarts_without(self) -> None:
+        """With a snapshot on disk it serves from the first request on."""
+        self.begin()
+        self.gateway.signal(signal.SIGTERM)
+        self.gateway.wait_exit()
+        self.dns.kill()
+        self.gateway.start()
+        with self.nothing_lost():
+            self.assertEqual(self.answers(), {"one"})
+            self.assertEqual(self.upstream()["discovery"]["state"], "from_disk")
+            self.is_stale()
+            self.dns.start()
+            self.is_back()
+        path = self.gateway.folder / "edgegw-state" / "discovery" / "u.json"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
