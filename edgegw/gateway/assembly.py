@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ class Resources:
 
     reactor: sockets, threads, time. wheel: deadlines. resolver: names, by `lookup`. telemetry: metrics and records.
     parts: middleware by name. events: what happens to upstreams. overload: of the process, if somebody watches it.
+    secret: signs cookies.
     """
 
     reactor: Any
@@ -79,6 +81,7 @@ class Resources:
     lookup: ThreadedLookup | None = None
     events: Events = field(default_factory=Events)
     overload: Overload | None = None
+    secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     @classmethod
     def offline(cls) -> Resources:
@@ -93,7 +96,7 @@ class Resources:
     @cached_property
     def environment(self) -> Environment:
         """What upstreams work with."""
-        return Environment(self.reactor, self.wheel, self.resolver, self.events)
+        return Environment(self.reactor, self.wheel, self.resolver, self.events, secret=self.secret)
 
     def stop(self) -> None:
         """The process ends."""

@@ -14,6 +14,7 @@ from edgegw.gateway.builtins import Parts
 from edgegw.gateway.loading import Loaded, read
 from edgegw.gateway.logplace import LogPlace
 from edgegw.gateway.observation import Observation
+from edgegw.gateway.secret import kept_secret
 from edgegw.gateway.service import GatewayService
 from edgegw.gateway.telemetry import Telemetry
 from edgegw.net.loop import raise_file_limit
@@ -97,5 +98,6 @@ def compose(
     observation = Observation(reactor, registry, loaded.settings.observe, loaded.base_dir, log)
     telemetry = Telemetry(registry, observation.record)
     lookup = ThreadedLookup(reactor)
-    resources = Resources(reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup)
+    secret = kept_secret(loaded.base_dir / loaded.settings.state)
+    resources = Resources(reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup, secret=secret)
     return GatewayService(config_path, loaded, resources, observation, most_connections, logs_all=log is not None)

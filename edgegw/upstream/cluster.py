@@ -121,12 +121,13 @@ class Cluster:
     def _made(self, source: str, named: Named) -> Endpoint:
         mine, wheel = self.settings, self.environment.wheel
         endpoint = Endpoint(named.settings, mine.pool, self.connector, wheel, mine.proxy_protocol, source)
+        # Before it has an owner: that it is there is one event.
         if named.held:
             endpoint.hold(Hold.NOT_READY, named.held, source)
-        self._own(endpoint)
         if self.endpoints and mine.health is not None:
             # At the start nobody knows better; later the others serve until the first probe passes.
             endpoint.hold(Hold.PENDING, "not probed yet", "health")
+        self._own(endpoint)
         return endpoint
 
     def _own(self, endpoint: Endpoint) -> None:

@@ -12,6 +12,7 @@ from edgegw.config.source import loads
 from edgegw.gateway.entrances import _policy
 from edgegw.gateway.loading import accept, provision
 from edgegw.gateway.snapshot import Snapshot
+from edgegw.gateway.upstreams import begin
 from edgegw.net.settings import ListenSettings
 from tests.gateway.test_golden import resources
 
@@ -67,6 +68,7 @@ class UpstreamTests(Case):
     def test_a_reload_that_changes_it_changes_the_pools(self) -> None:
         keys = 'endpoints: ["http://h"], proxy_protocol: v1'
         old = self.build(upstream=keys)
+        begin(old.clusters, {})
         (pool,) = [each.pool for each in old.clusters["u"].endpoints]
         for upstream, same in (
             (keys, True),
@@ -74,7 +76,9 @@ class UpstreamTests(Case):
             (keys[:-1] + "2", False),
             ("", False),
         ):
-            (kept,) = self.build(upstream=upstream, old=old).clusters["u"].endpoints
+            new = self.build(upstream=upstream, old=old)
+            begin(new.clusters, old.clusters)
+            (kept,) = new.clusters["u"].endpoints
             self.assertEqual(kept.pool is pool, same, upstream)
 
     def test_by_default(self) -> None:

@@ -42,8 +42,8 @@ class DnsCase(LiveCase):
         self.gateway = self.serve(Gateway(front(self.dns, query, self.dns.port("dns"), more)))
 
     def upstream(self) -> dict[str, Any]:
-        found: list[dict[str, Any]] = json.loads(edgegw(self.gateway, "upstreams", "--json").stdout)["upstreams"]
-        return found[0]
+        found: dict[str, Any] = control(self.gateway, "upstreams")["upstreams"][0]
+        return found
 
     def endpoints(self) -> set[str]:
         return {each["name"] for each in self.upstream()["endpoints"]}
@@ -179,7 +179,9 @@ class SilenceTests(DnsCase):
         with self.nothing_lost():
             self.dns.signal(signal.SIGSTOP)
             self.is_stale()
-            self.assertIn("does not answer", self.upstream()["discovery"]["last_error"])
+            shown = json.loads(edgegw(self.gateway, "upstreams", "--json").stdout)[0]["discovery"]
+            self.assertEqual(shown["state"], "stale")
+            self.assertIn("does not answer", shown["last_error"])
             self.dns.signal(signal.SIGCONT)
             self.is_back()
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.live.case import LiveCase
-from tests.live.control import edgegw
+from tests.live.control import control, edgegw
 from tests.live.discovered import Named
 from tests.live.load import Load
 from tests.live.process import wait_until

@@ -14,6 +14,8 @@ from edgegw.upstream.budget import WINDOW_S, RetryBudget
 class Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
+        # In the middle of a second: sums of tenths are not whole.
+        self.clock.advance(0.5)
         self.wheel = Wheel(self.clock)
         self.wheel.start()
         self.budget = RetryBudget(self.wheel)

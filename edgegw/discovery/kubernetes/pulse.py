@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from edgegw.discovery.kubernetes.errors import ApiError
 
 PERIOD_S = 15.0
+_log = Logger("edgegw.discovery.kubernetes")
 
 
 class Pulse:
@@ -68,8 +70,11 @@ class Pulse:
             await self._ask()
         except CancelledError:
             return
-        except ApiError as error:
+        except Exception as error:
             self._asking = None
+            if not isinstance(error, ApiError):
+                _log.failure("Kubernetes: asking while a watch is silent failed")
+                error = ApiError(f"asking while the watch is silent failed: {error!r}"[:300])
             self._failed(error)
             return
         self._asking = None

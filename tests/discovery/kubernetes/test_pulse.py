@@ -56,6 +56,14 @@ class PulseTests(SynchronousTestCase):
         self.assertEqual([each.words for each in self.failed], ["no"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_a_bug_of_ours(self) -> None:
+        """It is logged and told: the pulse does not just end."""
+        self.pulse.start()
+        self.clock.advance(PERIOD_S)
+        self.asked[0].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.failed), 1)
+
     def test_stop(self) -> None:
         """Nothing is left of it: no timer, no question, nothing told."""
         self.pulse.start()
@@ -78,7 +86,12 @@ class PulseTests(SynchronousTestCase):
     def test_stopped_by_what_it_tells(self) -> None:
         """The watch that is told of a failure stops its pulse."""
         told: list[ApiError] = []
-        pulse = Pulse(self.clock, self.ask, lambda error: (told.append(error), pulse.stop()) and None)
+
+        def failed(error: ApiError) -> None:
+            told.append(error)
+            pulse.stop()
+
+        pulse = Pulse(self.clock, self.ask, failed)
         pulse.start()
         self.clock.advance(PERIOD_S)
         self.asked[0].errback(ApiError("no"))

@@ -57,6 +57,7 @@ class Scene:
         self.environment = self.cluster.environment
         self.counted: list[bool] = []
         self.passed: list[tuple[Endpoint, float]] = []
+        self.heard: Callable[[Endpoint, float], None] = self._hear
         self.checks = self.make()
         self.cluster.follow(self.checks.roster)
         self.checks.startService()
@@ -68,8 +69,11 @@ class Scene:
             self.environment,
             self.probe,
             self.counted.append,
-            lambda endpoint, began_s: self.passed.append((endpoint, began_s)),
+            lambda endpoint, began_s: self.heard(endpoint, began_s),
         )
+
+    def _hear(self, endpoint: Endpoint, began_s: float) -> None:
+        self.passed.append((endpoint, began_s))
 
     def name(self, count: int) -> None:
         """These are the endpoints from now on: the first so many origins."""

@@ -275,6 +275,26 @@ class VerdictTests(SynchronousTestCase):
         self.assertEqual(len(scene.passed), 2)
 
 
+class EjectionTests(SynchronousTestCase):
+    def test_a_probe_that_passes_ends_an_ejection(self) -> None:
+        """One that fails, or was under way before, does not."""
+        scene = Scene(2, Told(lambda endpoint: DOWN), {"fall": 100})
+        outliers = scene.cluster.outliers
+        assert outliers is not None
+        scene.heard = outliers.readmit
+        scene.until(2)
+        bad, _ = scene.endpoints
+        for _ in range(5):
+            bad.answered(500, 0.1)
+        self.assertEqual(bad.standing.state, "ejected")
+        scene.until(6)
+        self.assertEqual(bad.standing.state, "ejected")
+        scene.probe.verdict = lambda endpoint: "200"
+        scene.until(8)
+        self.assertEqual(bad.standing.state, "ready")
+        self.assertLess(scene.clock.seconds(), 29)
+
+
 class TurnsTests(SynchronousTestCase):
     def test_thousands_that_are_done_at_once_need_no_stack(self) -> None:
         turns = Turns(1)
