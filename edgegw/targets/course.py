@@ -137,7 +137,7 @@ class Course:
             return None
         self.count += 1
         wait_s = self._wait_s(result, found)
-        if wait_s > LONGEST_WAIT_S or not self._in_time(wait_s):
+        if not self._in_time(wait_s):
             self.give_back()
             return None
         return found, wait_s
@@ -162,7 +162,7 @@ class Course:
 
     def _in_time(self, wait_s: float = 0.0) -> bool:
         """Whether an attempt that begins after this wait could end before the exchange's deadline."""
-        if not self._means.too_late(self._exchange, wait_s):
+        if wait_s <= LONGEST_WAIT_S and not self._means.too_late(self._exchange, wait_s):
             return True
         self._means.metrics.retry_refused("deadline")
         return False

@@ -149,6 +149,11 @@ class DamageTests(GeoCase):
             self.assertIn("MaxMind format", str(error))
             self.assertNotIn("/proc", str(error))
 
+    def test_a_tree_that_leads_nowhere(self) -> None:
+        """Its metadata is whole."""
+        self.rewrite(b"\xff" * 200 + self.data[200:])
+        self.assertRaises(GeoUnreadable, GeoDatabase, self.path, self.clock)
+
     def test_too_large(self) -> None:
         with patch.object(geo, "LARGEST", 10):
             self.assertIn("larger", str(self.assertRaises(GeoUnreadable, read, self.path)))
@@ -198,6 +203,7 @@ class ReloadTests(GeoCase):
         for size in range(10, 100, 10):
             self.rewrite(self.data[:size])
             self.later(database, 1)
+            self.assertEqual(database.failure, "")
         self.rewrite(self.data)
         self.later(database, 1)
         self.assertEqual(database.failure, "")

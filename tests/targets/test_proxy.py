@@ -17,6 +17,7 @@ from edgegw.targets.proxy import Proxy
 from edgegw.testing.exchanges import FakeConnection, drain, make_exchange
 from edgegw.testing.origin import Origin, OriginConnection, answer, cluster, refused
 from edgegw.upstream.pool import PoolSettings
+from edgegw.upstream.settings import UpstreamTimeouts
 from tests.wire.tables import OK
 
 
@@ -46,11 +47,12 @@ class Case(SynchronousTestCase):
     wait_s = 0.0
     retry: Any = None
 
-    def proxy(self, *scripts: list[Any], host: str = "preserve", **pool: Any) -> None:
+    def proxy(self, *scripts: list[Any], host: str = "preserve", timeouts: Any = None, **pool: Any) -> None:
         first = Origin(*scripts[0])
         others = [Origin(*script, clock=first.clock, wheel=first.wheel) for script in scripts[1:]]
         self.origins = [first, *others]
-        self.cluster = cluster(*self.origins, pool=PoolSettings(**pool), host=host)
+        timeouts = timeouts or UpstreamTimeouts()
+        self.cluster = cluster(*self.origins, pool=PoolSettings(**pool), host=host, timeouts=timeouts)
         self.registry = Registry()
         metrics = self.registry.upstream("shop")
         self.made = Proxy(self.cluster, 5.0, 10.0, first.clock.seconds, metrics, self.retry)
@@ -163,84 +165,6 @@ class AnswerTests(Case):
         self.proxy([OK + b"Content-Length: 1000\r\n\r\n"])
         response = self.ask("HEAD")
         self.assertEqual((response.headers.get(b"content-length"), response.body.ended), (b"1000", True))
-
-
-class FieldTests(Case):
-    def sent(self, method: str = "GET", host: str = "preserve", **more: Any) -> list[tuple[bytes, bytes]]:
-        self.proxy([answer()], host=host)
-        self.ask(method, **more)
-        return self.origins[0].requests[0].fields
-
-    def test_order_and_spelling_are_kept_and_via_is_added(self) -> None:
-        sent = self.sent(headers=[(b"X-one", b"1"), (b"accept", b"*/*"), (b"X-ONE", b"2")])
-        self.assertEqual(
-            sent,
-            [
-                (b"Host", b"example.com"), (b"X-one", b"1"), (b"accept", b"*/*"), (b"X-ONE", b"2"), (b"Via", b"1.1 edgegw")
-            ],
-        )  # fmt: skip
-
-    def test_fields_for_one_hop_stay_here(self) -> None:
-        sent = self.sent(
-            headers=[
-                (b"Connection", b"keep-alive, X-Hop"), (b"X-Hop", b"1"), (b"Keep-Alive", b"5"), (b"Upgrade", b"h2c"),
-                (b"HTTP2-Settings", b"AAM"), (b"Proxy-Connection", b"keep-alive"), (b"Proxy-Authorization", b"Basic x"),
-                (b"TE", b"gzip"), (b"Trailer", b"X-Sum"), (b"X-End", b"2"),
-            ]
-        )  # fmt: skip
-        self.assertEqual([name for name, _ in sent], [b"Host", b"X-End", b"Via"])
-
-    def test_te_trailers_is_passed_on(self) -> None:
-        sent = self.sent(headers=[(b"TE", b"trailers"), (b"Connection", b"TE")])
-        self.assertEqual(sent[1:], [(b"TE", b"trailers"), (b"Connection", b"TE"), (b"Via", b"1.1 edgegw")])
-
-    def test_host(self) -> None:
-        for rule, wanted in (("preserve", b"Example.com:8080"), ("upstream", b"origin-0"), ("in.side:1", b"in.side:1")):
-            sent = self.sent(host=rule, url="http://Example.com:8080/")
-            self.assertEqual([value for name, value in sent if name == b"Host"], [wanted])
-
-    def test_a_rewritten_host_wins(self) -> None:
-        for rule in ("preserve", "upstream", "in.side"):
-            self.proxy([answer()], host=rule)
-            exchange = make_exchange()
-            exchange.request.authority = b"re.written"
-            self.start(exchange)
-            sent = self.origins[0].requests[0].fields
-            self.assertEqual([value for name, value in sent if name.lower() == b"host"], [b"re.written"])
-
-    def test_http10_without_host(self) -> None:
-        self.proxy([answer()])
-        exchange = make_exchange(version="1.0")
-        exchange.request.headers.remove(b"host")
-        exchange.request.authority = exchange.head.authority = b""
-        self.start(exchange)
-        self.assertEqual(self.origins[0].requests[0].fields, [(b"Host", b"origin-0"), (b"Via", b"1.0 edgegw")])
-
-    def test_framing_is_our_own(self) -> None:
-        lies = [(b"Content-Length", b"7"), (b"Transfer-Encoding", b"chunked"), (b"Expect", b"100-continue")]
-        names = {name for name, _ in self.sent(headers=lies)}
-        self.assertEqual(names, {b"Host", b"Via"})
-        sent = dict(self.sent("POST", body=b"abc", headers=lies))
-        self.assertEqual(sent, {b"Host": b"example.com", b"Content-Length": b"3", b"Via": b"1.1 edgegw"})
-        self.assertEqual(self.origins[0].requests[0].body, b"abc")
-
-    def test_methods_with_content_say_that_there_is_none(self) -> None:
-        for method in ("POST", "PUT", "PATCH"):
-            self.assertIn((b"Content-Length", b"0"), self.sent(method))
-        for method in ("GET", "HEAD", "DELETE", "OPTIONS"):
-            self.assertNotIn(b"Content-Length", dict(self.sent(method)))
-
-    def test_get_with_a_body(self) -> None:
-        self.assertIn((b"Content-Length", b"3"), self.sent("GET", body=b"abc"))
-        self.assertEqual(self.origins[0].requests[0].body, b"abc")
-
-    def test_a_loop_is_noticed(self) -> None:
-        others = [(b"Via", b"1.1 fred"), (b"Via", b"1.1 edgegw, 1.0 edgegw, 1.1 fred, 2 edgegw, 1.1 edgegw")]
-        self.sent(headers=others)
-        self.proxy([answer()])
-        error = self.fails(headers=[*others, (b"Via", b"1.1 edgegw")])
-        self.assertEqual((error.status, error.reason), (508, "loop_detected"))
-        self.assertEqual((self.origins[0].attempts, self.in_flight()), (0, [0]))
 
 
 class UploadTests(Case):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from random import Random
 
 from hypothesis import given, settings
@@ -158,6 +159,26 @@ class PlansTests(SynchronousTestCase):
         self.plans.plan((), False)
         self.plans.plan((), False)
         self.assertEqual(told, [600])
+
+    def test_a_change_that_changes_nothing_settles_nothing(self) -> None:
+        members = self._fill()
+        (first, _) = self.plans.plan((), False).groups
+        told: list[int] = []
+        first.balancer.allow = lambda eligible: told.append(len(eligible))  # type: ignore[method-assign]
+        self.plans.touch(members[1])
+        self.plans.plan((), False)
+        self.assertEqual(told, [])
+
+    def test_a_share_reaches_every_algorithm_that_holds_the_endpoint(self) -> None:
+        members = self._fill()
+        told: list[str] = []
+        for order in ((), ("eu",), ("us",)):
+            for group in self.plans.plan(order, False).groups:
+                group.balancer.reweigh = partial(lambda name, _: told.append(name), group.name)  # type: ignore[method-assign]
+        self.plans.reweigh(members[1])
+        self.assertEqual(sorted(told), ["tier 0", "tier 0, other zones", "tier 0, zone eu"])
+        self.plans.reweigh(self.choosing.make("stranger"))
+        self.assertEqual(len(told), 3)
 
     def test_what_was_never_in_use_or_leaves_is_not_missed(self) -> None:
         members = [self.choosing.make(f"e{number}") for number in range(10)]

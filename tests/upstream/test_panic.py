@@ -33,6 +33,11 @@ class CensusTests(SynchronousTestCase):
             endpoint.standing.hold(Hold.PENDING, "not probed yet")
         self.census.roster(members)
         self.assertFalse(self.census.panics(0.5, 1.4))
+        # Two of the three that were judged are free.
+        late = self.choosing.make("late")
+        late.standing.hold(Hold.EJECTED, "x")
+        self.census.roster([*members, late])
+        self.assertFalse(self.census.panics(0.5, 1.4))
         # Unless there is nobody else.
         self.census.roster(members[2:])
         self.assertTrue(self.census.panics(0.5, 1.4))

@@ -226,6 +226,18 @@ class PanicTests(SynchronousTestCase):
         found = choosing.choices(1000)
         self.assertEqual(set(found), {"a1", "b1"})
 
+    def test_the_first_tier_is_used_when_nobody_is_free_and_then_the_next(self) -> None:
+        choosing = Choosing()
+        near = choosing.add("a", "b")
+        far = choosing.add("x", "y", tier=1)
+        for endpoint in far:
+            endpoint.hold(Hold.EJECTED, "bad")
+        self.assertEqual(choosing.choices(4), {"a": 2, "b": 2})
+        for endpoint in near:
+            endpoint.hold(Hold.EJECTED, "bad")
+        self.assertEqual(choosing.choices(4), {"a": 2, "b": 2})
+        self.assertIn(choosing.selection.choose(make_exchange(), near), far)
+
     def test_a_tier_that_can_take_everything_prevents_it(self) -> None:
         choosing = Choosing()
         first = choosing.add("a", "b", "c", "d", "e")
