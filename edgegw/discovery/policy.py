@@ -47,12 +47,13 @@ class EndpointPolicy:
         self._single = frozenset(str(ipaddress.ip_network(text).network_address) for text in texts if _is_single(text))
         self._own = own
         self._local = local
+        self._judged: dict[str, str | None] = {}
 
     def refuse(self, address: str, port: int) -> str | None:
         """Why a connection to an address must not be made, in words; None: it may be."""
-        reason = self._addresses.refuse(address)
+        reason = self._judge(address)
         if reason is not None:
-            return f"{_WORDS.get(reason, reason)}; `allow` may list its network"
+            return reason
         found = canonical(address) or address
         if found not in self._single and self._is_own(found, port):
             # A network in `allow` is not meant to make a loop; the very address is.
@@ -74,6 +75,17 @@ class EndpointPolicy:
 
         return judge
 
+    def _judge(self, address: str) -> str | None:
+        """By the address alone; remembered, because a large service is named again with every change."""
+        if address in self._judged:
+            return self._judged[address]
+        reason = self._addresses.refuse(address)
+        words = None if reason is None else f"{_WORDS.get(reason, reason)}; `allow` may list its network"
+        if len(self._judged) >= _REMEMBERED:
+            self._judged.clear()
+        self._judged[address] = words
+        return words
+
     def _is_own(self, address: str, port: int) -> bool:
         for host, taken in self._own():
             if port == taken and (address == host or (not _is_specific(host) and self._local(address))):
@@ -84,6 +96,7 @@ class EndpointPolicy:
         return f"<EndpointPolicy {self._addresses!r}{' unix' if self._unix else ''}>"
 
 
+_REMEMBERED = 20_000
 _WORDS = {
     "unspecified": "no address of a server",
     "loopback": "an address of this machine (loopback)",

@@ -169,7 +169,7 @@ def _named(source: str, tests: Mapping[str, ValueTestSettings], problems: Proble
             problems.add((name,), f"{quoted(name)} cannot be the name of a {source}")
             continue
         lower = name.lower() if source == "header" else name
-        values = _SOURCES[source](lower.encode("utf-8"))
+        values = SOURCES[source](lower.encode("utf-8"))
         if settings.present is not None:
             yield (source, lower, "present", str(settings.present)), _presence(values, settings.present)
             continue
@@ -253,11 +253,12 @@ def _cookie_values(name: bytes) -> Values:
     return values
 
 
-_SOURCES: dict[str, Callable[[bytes], Values]] = {
+SOURCES: dict[str, Callable[[bytes], Values]] = {
     "header": _header_values,
     "query": _query_values,
     "cookie": _cookie_values,
 }
+"""By kind: takes a name (of a header in lower case), gives what finds its values in an exchange."""
 
 
 def _is_grpc_web(exchange: Exchange) -> bool:

@@ -52,7 +52,7 @@ from edgegw.routing.match import compile_match
 from edgegw.routing.rewrite import Rewrite
 from edgegw.routing.router import Route, Router
 from edgegw.routing.tree import Tree
-from edgegw.runtime.overload import Overload
+from edgegw.runtime.overload import CALM, Overload
 from edgegw.runtime.wheel import Wheel
 from edgegw.targets.to_https import ToHttps
 from edgegw.upstream.cluster import Cluster
@@ -194,7 +194,8 @@ class Assembly:
             requests=10 * caps.requests,
         )
         proxied = CidrSet(map(str, listen.proxy_protocol.trusted)) if listen.proxy_protocol is not None else None
-        return Terms(caps, limits, responder, tls, trusted, listen.protocols, http2, proxied)
+        concessions = self._with.overload or CALM
+        return Terms(caps, limits, responder, tls, trusted, listen.protocols, http2, proxied, concessions)
 
     # The route stage, folded per route.
 

@@ -12,18 +12,39 @@ from edgegw.middleware.header_rules import HEADER_RULES
 from edgegw.middleware.interfaces import ENTRY_POINTS, MiddlewarePart
 from edgegw.middleware.request_caps import REQUEST_CAPS
 from edgegw.middleware.security_headers import SECURITY_HEADERS
+from edgegw.middleware.shedding import SHEDDING
 from edgegw.middleware.timeouts import TOTAL_TIMEOUT
 from edgegw.middleware.transcode.transcode import TRANSCODE
+from edgegw.upstream.balance.consistent_hash import ConsistentHash
+from edgegw.upstream.balance.keys import compile_key
+from edgegw.upstream.balance.least_connections import LeastConnections
+from edgegw.upstream.balance.maglev import build_maglev
+from edgegw.upstream.balance.peak_ewma import PeakEwma
+from edgegw.upstream.balance.random import ByChance
+from edgegw.upstream.balance.ring import build_ring
 from edgegw.upstream.balance.round_robin import RoundRobin
+from edgegw.upstream.balance.two_choices import TwoChoices
 from edgegw.upstream.balance.weighted_round_robin import WeightedRoundRobin
 from edgegw.upstream.selection import BuildBalancer
 
 BALANCERS: Mapping[str, BuildBalancer] = {
     "round_robin": lambda members, settings, environment: RoundRobin(members),
     "weighted_round_robin": lambda members, settings, environment: WeightedRoundRobin(members),
+    "least_connections": lambda members, settings, environment: LeastConnections(members),
+    "random": lambda members, settings, environment: ByChance(members, environment.chance),
+    "two_choices": lambda members, settings, environment: TwoChoices(members, environment.chance),
+    "peak_ewma": lambda members, settings, environment: PeakEwma(members, environment.chance, environment.seconds),
+    "consistent_hash": lambda members, settings, environment: ConsistentHash(
+        members,
+        compile_key(settings.key),
+        build_ring if settings.table == "ring" else build_maglev,
+        environment,
+        settings.bound,
+    ),
 }
 
 MIDDLEWARE: tuple[MiddlewarePart, ...] = (
+    SHEDDING,
     SECURITY_HEADERS,
     GRPC_WEB,
     REQUEST_CAPS,

@@ -22,6 +22,7 @@ from edgegw.net.accepting import Listening, listen
 from edgegw.net.listener import ConnectionCap, Counts, Current, Listener, Terms
 from edgegw.net.settings import ListenSettings
 from edgegw.net.sockets import Place, TcpPlace
+from edgegw.runtime.overload import Overload
 from edgegw.runtime.wheel import Wheel
 
 
@@ -52,6 +53,7 @@ class Entrances:
         # Now, because the sockets are passed to this very process: as a daemon it will be another one.
         self._passed = passed_sockets()
         self._policies: dict[str, object] = {}
+        self._overload: Overload | None = None
         self._places: frozenset[tuple[str, int]] = frozenset()
         self.listeners: dict[str, Listener] = {}
         self.leaving: dict[Listener, None] = {}
@@ -101,6 +103,8 @@ class Entrances:
                     connection.drain()
         self._policies = policies
         self._places = frozenset(_places(settings))
+        if self._overload is not None and self._overload.settings != settings.overload:
+            self._overload.apply(settings.overload)
         for listener in opened:
             listener.resume_accepting()
 
@@ -160,6 +164,15 @@ class Entrances:
     def names(self) -> Collection[str]:
         """Listeners that accept, and those that still have connections."""
         return {*self.listeners, *(listener.name for listener in self.leaving)}
+
+    def heed(self, overload: Overload) -> None:
+        """Do what it asks for, on each change; its settings are those of the configuration that serves."""
+        self._overload = overload
+        overload.follow(lambda *_: self._pressed())
+
+    def _pressed(self) -> None:
+        for listener in [*self.listeners.values(), *self.leaving]:
+            listener.pressed()
 
     def places(self) -> Collection[tuple[str, int]]:
         """Address (empty: every one of this machine) and port of each listener, that of metrics and probes among them."""

@@ -69,25 +69,25 @@ class GatewayService(MultiService):
         self._with = resources
         self._logs_all = logs_all
         self.observation = observation
-        telemetry = resources.telemetry
-        self.entrances = Entrances(
-            resources.reactor, resources.wheel, self, most_connections, telemetry.listener, self._listener_left
-        )
+        telemetry, reactor = resources.telemetry, resources.reactor
+        self.entrances = Entrances(reactor, resources.wheel, self, most_connections, telemetry.listener, self._left)
+        if resources.overload is not None:
+            self.entrances.heed(resources.overload)
         self.state_dir = loaded.base_dir / loaded.settings.state
         self.history: History
         self.snapshot: Snapshot
         self._ready: Ready | None = None
         self._odd: tuple[Problem, ...] = ()
-        self.event_log = EventLog(resources.events, telemetry.registry, resources.reactor)
-        self.upkeep = Upkeep()
+        self.event_log = EventLog(resources.events, telemetry.registry, reactor)
+        self.upkeep = Upkeep(resources.overload, reactor)
         self.upkeep.setServiceParent(self)  # type: ignore[no-untyped-call]
         assembly = Assembly(resources, self.upkeep.update, self.entrances.places)
         self._stage = Stage(assembly, self.entrances, observation, self.upkeep)
         self._turns = Turns(self._reload)
-        self._reader = Reader(resources.reactor)
+        self._reader = Reader(reactor)
         self._rolled_back = False
-        self._watch = Watch(resources.reactor, [config_path], self._files_changed)
-        self._started_s = resources.reactor.seconds()
+        self._watch = Watch(reactor, [config_path], self._files_changed)
+        self._started_s = reactor.seconds()
         self.stopping = False
         self._finished = False
         self._step: IDelayedCall | None = None
@@ -294,7 +294,7 @@ class GatewayService(MultiService):
                 lambda failure: _log.failure("reload ({source}) failed", failure=failure, source=source)
             )
 
-    def _listener_left(self) -> None:
+    def _left(self) -> None:
         self._stage.settle(self.snapshot)
 
     # Stop.

@@ -28,7 +28,7 @@ from edgegw.net.settings import ListenSettings
 from edgegw.net.websocket.settings import WebSocketSettings
 from edgegw.routing.match import MatchSettings
 from edgegw.routing.rewrite import RewriteSettings
-from edgegw.runtime.overload import Importance
+from edgegw.runtime.overload import Importance, OverloadSettings
 from edgegw.targets.fallback import FallbackSettings
 from edgegw.targets.files import FilesSettings
 from edgegw.targets.mirror import MOST_MIRRORS, MirrorSettings
@@ -210,6 +210,9 @@ class GatewaySettings(Settings):
         description="For all routes and upstreams, key by key, wherever they leave something out.",
     )
     observe: ObserveSettings = Field(default=ObserveSettings(), description="Logs, metrics and probes.")
+    overload: OverloadSettings = Field(
+        default=OverloadSettings(), description="What the process gives up under pressure."
+    )
 
 
 def merged(over: Settings, under: Settings) -> Any:

@@ -20,6 +20,7 @@ from edgegw.gateway.telemetry import Telemetry
 from edgegw.net.loop import raise_file_limit
 from edgegw.net.resolver import Resolver, ThreadedLookup
 from edgegw.observe.metrics import Registry
+from edgegw.runtime.overload import Overload
 from edgegw.runtime.wheel import Wheel
 
 RESERVED_DESCRIPTORS = 256
@@ -99,5 +100,8 @@ def compose(
     telemetry = Telemetry(registry, observation.record)
     lookup = ThreadedLookup(reactor)
     secret = kept_secret(loaded.base_dir / loaded.settings.state)
-    resources = Resources(reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup, secret=secret)
+    overload = Overload(reactor.seconds, registry, loaded.settings.overload)
+    resources = Resources(
+        reactor, wheel, Resolver(reactor, lookup), telemetry, Parts(), lookup, overload=overload, secret=secret
+    )
     return GatewayService(config_path, loaded, resources, observation, most_connections, logs_all=log is not None)

@@ -1,12 +1,15 @@
-"""What runs in time for upstreams: probes, the clock of ejections and slow start, discovery. A reload leaves alone what it may."""
+"""What runs in time: probes, ejections, slow start and discovery of upstreams; overload. A reload leaves alone what it may."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from twisted.application.service import MultiService
+from twisted.internet.interfaces import IReactorTime
 
 from edgegw.discovery.feed import Feed
+from edgegw.runtime.overload import TICK_S as OVERLOAD_S
+from edgegw.runtime.overload import Overload
 from edgegw.runtime.supervise import Supervised
 from edgegw.upstream.address import Named
 from edgegw.upstream.cluster import CONFIG, Cluster
@@ -29,15 +32,20 @@ class Care(MultiService):
 
 
 class Upkeep(MultiService):
-    """The care of every cluster that serves, and the discovery that feeds them.
+    """The care of every cluster that serves, the discovery that feeds them, and the look at what the process is short of.
 
     feeds: by the upstream's name.
+
+    Args:
+        overload: what looks, by this clock.
     """
 
     name = "upkeep"
 
-    def __init__(self) -> None:
+    def __init__(self, overload: Overload | None = None, clock: IReactorTime | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if overload is not None and clock is not None:
+            Supervised("overload", overload.tick, OVERLOAD_S, clock).setServiceParent(self)  # type: ignore[no-untyped-call]
         self.feeds: dict[str, Feed] = {}
         self._cares: dict[str, Care] = {}
 

@@ -207,13 +207,15 @@ class UpstreamStream:
 
     def _reset(self, event: Reset) -> None:
         """The peer wants this stream no more."""
-        detail = f"the upstream reset the stream: {error_name(event.code)}"
+        detail, phase = f"the upstream reset the stream: {error_name(event.code)}", Phase.RESPONSE_HEAD
         if event.unprocessed and self._connection.away:
+            # As if there had been no connection.
+            phase = Phase.CONNECT
             detail = f"the upstream is going and left the stream unread (GOAWAY: {self._connection.away})"
         if event.unprocessed and not self._heard:
             self._finish(
                 GatewayError(
-                    503, "upstream_refused_stream", side=Side.UPSTREAM, phase=Phase.RESPONSE_HEAD, retry=Retry.ALWAYS,
+                    503, "upstream_refused_stream", side=Side.UPSTREAM, phase=phase, retry=Retry.ALWAYS,
                     detail=detail, headers=[(b"Retry-After", b"1")],
                 )
             )  # fmt: skip

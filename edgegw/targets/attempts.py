@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from edgegw.errors import GatewayError, Retry, Side
+from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Exchange, Outcome, Response
 from edgegw.exchange.replay import Replay
@@ -105,6 +105,8 @@ class Attempts:
         if upload is not None:
             upload.settle()
         exchange.on_end(partial(self._left, endpoint, token))
+        if self._selection.sticky is not None:
+            self._selection.remember(exchange, endpoint, result)  # type: ignore[arg-type]
         return result  # type: ignore[return-value]
 
     def admit(self) -> int:
@@ -151,8 +153,7 @@ class Attempts:
         exchange.endpoint = endpoint.name
         endpoint.in_flight += 1
         patience = None if self._per_try_s is None else Patience(self._cluster.environment.wheel, self._per_try_s)
-        connection: UpstreamConnection | None = None
-        idle = False
+        taken = idle = False
         try:
             # Before a connection is taken: nothing that can go wrong here may cost one.
             call = way.call(exchange, endpoint, upload if patience is None else patience.shield(upload))
@@ -163,7 +164,7 @@ class Attempts:
                 connect_s = exchange.connect_s = clock() - started_s
                 self._metrics.connect.observe(connect_s - began_s)
             else:
-                idle = not connection.busy
+                taken, idle = True, not connection.busy
             answer = connection.send(call)
             response = await (answer if patience is None else patience.sent(answer))
             # Those of the attempt that was answered, should there be others beside it.
@@ -178,7 +179,7 @@ class Attempts:
                 self._torn(token, error, upload)
                 raise
             stale = idle and clock() - started_s - connect_s < STALE_S
-            return self._missed(endpoint, token, error, connection, stale)
+            return self._missed(endpoint, token, error, taken, stale)
         if patience is not None:
             patience.end()
         self._hit(endpoint, token, response.status, head_s - connect_s)
@@ -200,12 +201,11 @@ class Attempts:
         if upload is not None:
             upload.cancel()
 
-    def _missed(
-        self, endpoint: Endpoint, token: int, error: GatewayError, connection: UpstreamConnection | None, stale: bool
-    ) -> Missed:
+    def _missed(self, endpoint: Endpoint, token: int, error: GatewayError, taken: bool, stale: bool) -> Missed:
         free = False
         if error.reason == "upstream_refused_stream":
-            free = connection is not None and connection.room < 1
+            # Not this stream alone: a connection that was used, and is going.
+            free = taken and error.phase is not Phase.RESPONSE_HEAD
         elif stale:
             free = error.retry is Retry.IF_IDEMPOTENT and kind_of_error(error) == "reset"
         self._metrics.failed(error.reason)
@@ -271,6 +271,8 @@ class Attempts:
         if upload is not None:
             upload.settle()
         exchange.on_end(partial(self._left, endpoint, token))
+        if self._selection.sticky is not None:
+            self._selection.remember(exchange, endpoint, result)
         return result
 
     def drop(self, endpoint: Endpoint, result: Result) -> None:

@@ -132,7 +132,9 @@ class Cluster:
 
     def _own(self, endpoint: Endpoint) -> None:
         endpoint.owner = self
-        endpoint.observers = (self.outliers,) if self.outliers is not None else ()
+        # What an algorithm learns of an endpoint stays with the endpoint: one observer will do for all groups.
+        latency = observers_of(self._balancer((), self.settings.balance, self.environment))
+        endpoint.observers = (*((self.outliers,) if self.outliers is not None else ()), *latency)
 
     def _adapt(self, endpoint: Endpoint, source: str, named: Named) -> bool:
         settings = named.settings
@@ -193,6 +195,10 @@ class Cluster:
         if self.breaker is not None and breaker is not None and old.settings.breaker == self.settings.breaker:
             breaker.told = self._breaker_changed
             self.breaker = breaker
+        if self.bulkhead is not None and old.bulkhead is not None:
+            # Whoever is inside counts on.
+            old.bulkhead.apply(self.settings.bulkhead)
+            self.bulkhead = old.bulkhead
         self._settle(mine)
         self._roster_changed()
 

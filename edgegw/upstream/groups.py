@@ -15,7 +15,7 @@ from operator import attrgetter
 from weakref import WeakValueDictionary
 
 from edgegw.exchange.model import Exchange
-from edgegw.upstream.balance.interfaces import Balancer
+from edgegw.upstream.balance.interfaces import Balancer, hand_over
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.standing import Hold
 from edgegw.upstream.tiers import REST
@@ -24,6 +24,8 @@ PLANS = 256
 """Plans that are kept: those of the orders of zones asked for lately."""
 
 Build = Callable[[Sequence[Endpoint]], Balancer]
+GroupKey = tuple[int, bool, frozenset[str]]
+"""Tier; whether it is the rest; its zones, or those that it is the rest of."""
 Order = tuple[str, ...]
 """Zones, most wanted first; `*` for all that it does not name, else they come last."""
 
@@ -160,7 +162,9 @@ class Plans:
         self._by_tier: list[tuple[int, list[Endpoint]]] = []
         self._shape: tuple[tuple[Endpoint, int, str], ...] = ()
         self._plans: OrderedDict[Order, Plan] = OrderedDict()
-        self._groups: WeakValueDictionary[tuple[int, bool, frozenset[str]], Group] = WeakValueDictionary()
+        self._groups: WeakValueDictionary[GroupKey, Group] = WeakValueDictionary()
+        # Those of the roster before, until the ones that take their places are built.
+        self._before: dict[GroupKey, Group] = {}
 
     def roster(self, members: Sequence[Endpoint]) -> None:
         """These are the endpoints from now on. What is built stays if nothing changed that it goes by."""
@@ -170,6 +174,7 @@ class Plans:
         self._shape = shape
         by_tier = sorted(members, key=attrgetter("tier"))
         self._by_tier = [(tier, list(each)) for tier, each in groupby(by_tier, key=attrgetter("tier"))]
+        self._before = dict(self._groups) or self._before
         self._plans.clear()
         self._groups = WeakValueDictionary()
         self.version += 1
@@ -226,7 +231,11 @@ class Plans:
         if group is None:
             where = "" if rest and not named else ", other zones" if rest else f", zone {zone}"
             group = self._groups[key] = Group(f"tier {tier}{where}", part, self._build(part))
+            before = self._before.pop(key, None)
+            if before is not None:
+                hand_over(before.balancer, group.balancer)
         return group
 
     def __repr__(self) -> str:
-        return f"<Plans {list(self._plans.values())!r}>"
+        last = next(reversed(self._plans.values()), None)
+        return f"<Plans {len(self._plans)}, the last one used {last!r}>"

@@ -144,4 +144,4 @@ class Selection:
         return "chosen by place" if self._geography is not None and not self.panics else "not chosen now"
 
     def __repr__(self) -> str:
-        return f"<Selection {self.name} {self._plan(self._order)!r}{' in panic' if self.panics else ''}>"
+        return f"<Selection {self.name} {self._plans!r}{' in panic' if self.panics else ''}>"

@@ -48,7 +48,7 @@ class DnsCase(LiveCase):
     def endpoints(self) -> set[str]:
         return {each["name"] for each in self.upstream()["endpoints"]}
 
-    def answers(self, count: int = 10) -> set[str]:
+    def answers(self, count: int = 50) -> set[str]:
         return {self.get(self.gateway, "/")[1].decode() for _ in range(count)}
 
     def events(self, kind: str) -> list[str]:

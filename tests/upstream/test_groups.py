@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.testing.exchanges import make_exchange
+from edgegw.upstream import groups
 from edgegw.upstream.balance.round_robin import RoundRobin
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.groups import PLANS, Plans, shares
@@ -143,6 +144,19 @@ class PlansTests(SynchronousTestCase):
         members[0].zone = "us"
         self.plans.roster(list(members))
         self.assertIsNot(self.plans.plan((), False), plan)
+
+    def test_an_algorithm_goes_on_where_the_one_before_it_ended(self) -> None:
+        members = self._fill()
+        before = self.plans.plan(("eu",), False).groups
+        handed: list[tuple[object, object]] = []
+        self.patch(groups, "hand_over", lambda old, new: handed.append((old, new)))
+        self.plans.roster(members[:-1])
+        # Another change before anybody chose.
+        self.plans.roster(members[:-2])
+        after = self.plans.plan(("eu",), False).groups
+        self.assertEqual(handed, [(before[at].balancer, after[at].balancer) for at in range(3)])
+        self.plans.plan(("us",), False)
+        self.assertEqual(len(handed), 3)
 
     def test_a_thousand_changes_settle_once(self) -> None:
         members = [self.choosing.make(f"e{number}") for number in range(1000)]

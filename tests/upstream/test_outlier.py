@@ -188,6 +188,8 @@ class EjectionTests(SynchronousTestCase):
         scene.fail(scene.endpoints[0])
         # What was in flight still comes in.
         scene.fail(scene.endpoints[0], 100)
+        for _ in range(100):
+            scene.endpoints[0].answered(500, 0.1)
         scene.advance(31)
         self.assertEqual(scene.ejected(), [])
         scene.fail(scene.endpoints[0], 4)

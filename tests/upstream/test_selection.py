@@ -341,6 +341,8 @@ class ExplainTests(SynchronousTestCase):
     def test_repr(self) -> None:
         choosing = Choosing()
         choosing.add("a")
+        self.assertIn("<Plans 0,", repr(choosing.selection))
+        choosing.choices(1)
         self.assertIn("tier 0 100%", repr(choosing.selection))
         choosing.endpoints[0].hold(Hold.FAILING, "x")
         self.assertIn("in panic", repr(choosing.selection))

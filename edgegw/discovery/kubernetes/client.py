@@ -22,7 +22,7 @@ from twisted.web.iweb import IResponse
 
 from edgegw.discovery.kubernetes.connection import Connection
 from edgegw.discovery.kubernetes.credentials import Access, Credentials
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage, from_status
+from edgegw.discovery.kubernetes.errors import ApiError, Garbage, from_status, reasons
 from edgegw.discovery.kubernetes.kubeconfig import CredentialsError
 from edgegw.net.resolver import Resolver
 
@@ -298,14 +298,6 @@ async def _awaiting(work: Awaitable[Any]) -> Any:
 
 async def _bytes(body: _Whole) -> bytes:
     return await body.finished
-
-
-def reasons(error: BaseException | None) -> str:
-    """What is behind an error of Twisted's HTTP client, which packs it into lists of failures."""
-    inner = getattr(error, "reasons", None)
-    if isinstance(inner, list) and inner and isinstance(inner[0], Failure):
-        return reasons(inner[0].value)
-    return (str(error) or type(error).__name__)[:300]
 
 
 def _is_cancelled(error: BaseException) -> bool:

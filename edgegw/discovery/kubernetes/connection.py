@@ -14,7 +14,7 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from edgegw.discovery.kubernetes.credentials import Access
-from edgegw.discovery.kubernetes.errors import ApiError
+from edgegw.discovery.kubernetes.errors import ApiError, reasons
 from edgegw.net.endpoints import TcpPlace, connect
 from edgegw.net.resolver import ResolveError, Resolver
 from edgegw.net.tls import wrap_client
@@ -98,7 +98,7 @@ class Connection:
                 place = TcpPlace(address, access.port)
                 await connect(self._reactor, place, wrapped, timeout_s=CONNECT_S / len(addresses))
             except (ConnectError, ConnectionLost, NoProtocol, OSError) as error:
-                words = f"{place}: {error}"
+                words = f"{place}: {reasons(error)}"
             else:
                 break
         counted = self._counted

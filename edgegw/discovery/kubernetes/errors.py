@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.python.failure import Failure
+
 from edgegw.config.problems import quoted
 
 _SHOWN = 300
@@ -72,3 +74,16 @@ def quoted_long(text: str) -> str:
         + "".join(char if char.isprintable() else "?" for char in text[:_SHOWN])
         + ('..."' if len(text) > _SHOWN else '"')
     )
+
+
+def reasons(error: BaseException | None) -> str:
+    """What is behind an error of Twisted's HTTP client, which packs it into lists of failures."""
+    inner = getattr(error, "reasons", None)
+    if isinstance(inner, list) and inner and isinstance(inner[0], Failure):
+        return reasons(inner[0].value)
+    try:
+        words = str(error)
+    except TypeError:
+        # Twisted's connection errors join their arguments, and not all of these are texts.
+        words = ", ".join(map(str, error.args)) if error is not None else ""
+    return (words or type(error).__name__)[:300]

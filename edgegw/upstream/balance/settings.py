@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from edgegw.config.model import Settings, ShortForm
-from edgegw.config.units import Duration, Percent
+from edgegw.config.problems import kind_of, quoted
+from edgegw.config.units import TYPE_KEY, Duration, Percent, format_percent
+from edgegw.upstream.balance.keys import KeyText
 from edgegw.upstream.sticky import StickySettings
 from edgegw.upstream.tiers import TierSettings
 
-Algorithm = Literal["round_robin", "weighted_round_robin"]
+Algorithm = Literal[
+    "round_robin",
+    "weighted_round_robin",
+    "least_connections",
+    "random",
+    "two_choices",
+    "peak_ewma",
+    "consistent_hash",
+]
+
+_FACTOR = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
+_OF_HASHING = ("key", "table", "factor")
+
+
+def read_factor(value: object) -> object:
+    """`125%` as 1.25. Raises ValueError."""
+    if isinstance(value, str) and (found := _FACTOR.fullmatch(value.strip())) and len(value) <= 40:
+        factor = round(float(found[1]) / 100, 9)
+        if factor and not 1.0 < factor <= 100.0:
+            raise ValueError(f"must be above 100% and at most 10000%, or 0% for no bound, not {quoted(value)}")
+        return factor
+    raise ValueError(f"must be a share of the mean such as 125%, not {kind_of(value)}")
+
+
+Factor = Annotated[
+    float,
+    BeforeValidator(read_factor),
+    PlainSerializer(format_percent, when_used="json"),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*%$", TYPE_KEY: "percent", "examples": ["125%"]}
+    ),
+]
+"""1.25, from `125%`; 0 is off."""
 
 
 class BalanceSettings(Settings):
@@ -19,7 +54,30 @@ class BalanceSettings(Settings):
 
     SHORT: ClassVar[ShortForm | None] = ShortForm(lambda by: {"by": by}, "the name of an algorithm")
 
-    by: Algorithm = Field(default="weighted_round_robin", description="Which endpoint gets the next exchange.")
+    by: Algorithm = Field(
+        default="weighted_round_robin",
+        description="Which endpoint gets the next exchange. `round_robin`, each in turn; `weighted_round_robin`, in turn, by "
+        "weight; `least_connections`, the one with the fewest exchanges for its weight; `random`, by weight; `two_choices`, the "
+        "less busy of two drawn; `peak_ewma`, of two drawn the one that should answer sooner, by its latency and what it has to "
+        "do; `consistent_hash`, the same one for the same `key`.",
+    )
+    key: KeyText = Field(
+        default="client_ip",
+        description="With consistent_hash: what decides. client_ip, path, header:NAME, cookie:NAME or query:NAME; a request "
+        "without it goes anywhere.",
+        examples=["header:X-User"],
+    )
+    table: Literal["maglev", "ring"] = Field(
+        default="maglev",
+        description="With consistent_hash: `maglev` spreads keys evenly, and a few more than needed move when endpoints come or "
+        "go; `ring` spreads them less evenly, and none move but those of whoever came or went.",
+    )
+    factor: Factor | None = Field(
+        default=None,
+        description="With consistent_hash: an endpoint that has more than this of its share of the exchanges in flight is passed "
+        "over; above 100%, and 0% is no bound. If not said, 125% with `table: ring` and none with maglev.",
+        examples=["125%"],
+    )
     tiers: TierSettings = Field(
         default=TierSettings(), description="The order in which tiers and zones are used.", examples=[{"zone": "eu-1a"}]
     )
@@ -37,3 +95,18 @@ class BalanceSettings(Settings):
         description="When fewer of the endpoints than this are free, all are used whatever probes and answers say; 0% is never.",
         examples=["0%"],
     )
+
+    @model_validator(mode="after")
+    def _only_for_hashing(self) -> BalanceSettings:
+        said = [name for name in _OF_HASHING if name in self.model_fields_set]
+        if said and self.by != "consistent_hash":
+            verb = "goes" if len(said) == 1 else "go"
+            raise ValueError(f'{" and ".join(said)} {verb} with "by: consistent_hash", not with {self.by}')
+        return self
+
+    @property
+    def bound(self) -> float:
+        """Times its share of the exchanges in flight that an endpoint may have, with consistent_hash; 0 is no bound."""
+        if self.factor is not None:
+            return self.factor
+        return 1.25 if self.table == "ring" else 0.0

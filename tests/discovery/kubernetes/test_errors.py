@@ -1,8 +1,11 @@
 """Status objects as errors."""
 
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseFailed
 
-from edgegw.discovery.kubernetes.errors import ApiError, from_status, quoted_long
+from edgegw.discovery.kubernetes.errors import ApiError, from_status, quoted_long, reasons
 from tests.live.kube_double import status
 
 
@@ -52,3 +55,14 @@ class StatusTests(SynchronousTestCase):
         self.assertLess(len(words), 320)
         self.assertNotIn("\n", words)
         self.assertEqual(quoted_long("short"), '"short"')
+
+
+class ReasonTests(SynchronousTestCase):
+    """What errors are called."""
+
+    def test_words(self) -> None:
+        """Also where Twisted's own error cannot be written as text."""
+        packed = ResponseFailed([Failure(ConnectionLost(ConnectionResetError(104, "reset by peer")))])
+        self.assertIn("reset by peer", reasons(packed))
+        self.assertEqual(reasons(ValueError()), "ValueError")
+        self.assertEqual(len(reasons(ValueError("x" * 999))), 300)

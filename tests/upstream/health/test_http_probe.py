@@ -135,6 +135,8 @@ class BodyTests(Case):
         outside = b"x" * (LARGEST - 5) + b"needle" + b"x" * 1_000_000
         self.assertEqual(self.passes(given, answer(inside)), "200")
         self.assertIn("not the body", self.fails(given, answer(outside)))
+        endless = b"HTTP/1.1 200 x\r\n\r\n"
+        self.assertEqual(self.passes(given, endless + inside), "200")
         self.assertTrue(self.all_closed())
 
     def test_broken_off(self) -> None:
