@@ -72,6 +72,7 @@ class Feed(MultiService):
         self._given: tuple[Named, ...] = ()
         """To the upstream."""
         self._predecessor: Feed | None = None
+        self._urls: dict[str, EndpointUrl] = {}
         self._refused_by_source: set[str] = set()
         self._left_out = 0
         self._began_s = self._confirmed_s = seconds()
@@ -171,11 +172,14 @@ class Feed(MultiService):
 
     def _fit(self, named: Sequence[Named]) -> tuple[Named, ...]:
         """Each address once, those that may be, with what the configuration says of all of them; not more than there may be."""
+        known, self._urls = self._urls, {}
         fit: dict[str, Named] = {}
         refused: list[str] = []
-        for each in named:
+        for each in named[: 2 * MAX_ENDPOINTS]:
             url = each.settings.url
-            reason = self.policy.refuse_named(EndpointUrl.parse(url))
+            # A large service is named again with every change, so what was read of it is kept.
+            self._urls[url] = where = known.get(url) or EndpointUrl.parse(url)
+            reason = self.policy.refuse_named(where)
             if reason is not None:
                 refused.append(url)
                 self._refusals.add(url, reason)

@@ -78,7 +78,7 @@ class FileSource:
         return self._look.stopService()
 
     def _again(self) -> None:
-        if not self._is_right or not self._path.exists():
+        if not self._is_right:
             self._read()
         elif self._listener is not None:
             self._listener.confirmed()

@@ -190,7 +190,8 @@ class UpstreamName:
         connection = TlsConnection(self._context, _Handshake(expected=self))
         if self._sent is not None:
             connection.set_tlsext_host_name(self._sent)
-        connection.set_alpn_protos(self._alpn)
+        if self._alpn:
+            connection.set_alpn_protos(self._alpn)
         connection.set_connect_state()
         return connection
 

@@ -135,8 +135,6 @@ class Hedging:
     def _finish(self, raced: Raced) -> None:
         others = len(self._asked) - 1
         self._stop()
-        for missed in self._missed:
-            self._attempts.drop(missed.endpoint, missed.result)
         self.tried = tuple(each for each in self._asked if each is not raced.endpoint)
         self._exchange.endpoint = raced.endpoint.name
         if others:
@@ -153,6 +151,8 @@ class Hedging:
         running, self._running = self._running, {}
         for each in running.values():
             each.cancel()
+        for missed in self._missed:
+            self._attempts.drop(missed.endpoint, missed.result)
 
     def __repr__(self) -> str:
         return f"<Hedging {len(self._running)} running, {len(self._missed)} missed of {len(self._asked)}>"

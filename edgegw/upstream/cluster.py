@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edgegw.errors import GatewayError, Phase
 from edgegw.upstream.address import Named
+from edgegw.upstream.balance.interfaces import observers_of
 from edgegw.upstream.breaker import Breaker, State
 from edgegw.upstream.bulkhead import Bulkhead
 from edgegw.upstream.connect import Connector, Guard
@@ -66,6 +67,9 @@ class Cluster:
         # None: as it came; empty: the endpoint's own.
         self.host: bytes | None = {"preserve": None, "upstream": b""}.get(settings.host, settings.host.encode("ascii"))
         self._balancer = balancer
+        # What an algorithm learns of an endpoint stays with the endpoint: one observer will do for all groups.
+        latency = observers_of(balancer((), settings.balance, environment))
+        self._observers = (self.outliers, *latency) if self.outliers is not None else latency
         self._named: dict[str, dict[str, Named]] = {}
         self._followers: list[RosterFollower] = []
         self._selections: dict[frozenset[tuple[str, str]], Selection] = {}
@@ -132,9 +136,7 @@ class Cluster:
 
     def _own(self, endpoint: Endpoint) -> None:
         endpoint.owner = self
-        # What an algorithm learns of an endpoint stays with the endpoint: one observer will do for all groups.
-        latency = observers_of(self._balancer((), self.settings.balance, self.environment))
-        endpoint.observers = (*((self.outliers,) if self.outliers is not None else ()), *latency)
+        endpoint.observers = self._observers
 
     def _adapt(self, endpoint: Endpoint, source: str, named: Named) -> bool:
         settings = named.settings

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from hashlib import blake2b
 
 from edgegw.exchange.model import Exchange, Response
 from edgegw.upstream.balance.interfaces import Balancer
+from edgegw.upstream.balance.keys import compile_key
 from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
@@ -44,6 +46,7 @@ class Selection:
         self.sticky: Sticky[Endpoint] | None = (
             Sticky(settings.sticky, name, environment.secret) if settings.sticky is not None else None
         )
+        self._key = compile_key(settings.key) if settings.by == "consistent_hash" else None
         self._environment = environment
         self._geography = geography
         self._order = geography.usual if geography is not None else settings.tiers.order
@@ -97,7 +100,14 @@ class Selection:
         sole = plan.sole
         if sole is not None:
             return sole.choose(exchange, tried)
-        return plan.choose(exchange, tried, self._environment.chance.random())
+        return plan.choose(exchange, tried, self._draw(exchange))
+
+    def _draw(self, exchange: Exchange) -> float:
+        """A number from 0 to 1 that decides between groups: the same for the same key where keys are to stay where they are."""
+        key = self._key(exchange) if self._key is not None else None
+        if key is None:
+            return self._environment.chance.random()
+        return int.from_bytes(blake2b(key, digest_size=7).digest(), "big") / (1 << 56)
 
     def _plan(self, order: Order) -> Plan:
         # In panic nobody knows which zone is well, so every tier is one group.

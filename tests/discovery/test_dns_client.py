@@ -147,7 +147,8 @@ class ClientTests(TestCase):
         """What does not fit into a datagram comes over TCP, in pieces."""
         many = [f"10.0.{number // 200}.{number % 200}" for number in range(900)]
         server = self.server(
-            lambda question: [reply(question, "10.9.9.9", trunc=1)], lambda question: [reply(question, *many, maxSize=0)]
+            lambda question: [reply(question, "10.9.9.9", trunc=1)],
+            lambda question: [reply(question, *many, maxSize=0)],
         )
         self.assertEqual(await self.addresses(server), many)
 

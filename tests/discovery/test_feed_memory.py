@@ -45,6 +45,16 @@ class MemoryTests(FeedCase):
         self.wait(5)
         self.assertIn(b"10.0.0.5", self.memory.path.read_bytes())
 
+    def test_end(self) -> None:
+        """What was said in the last moment is on disk, with the time it was confirmed last."""
+        feed = self.feed()
+        self.source.listener.found(a(1))
+        feed.stopService()
+        assert self.memory is not None
+        found = self.memory.load("fake x", self.environment.wall())
+        assert found is not None
+        self.assertEqual((list(found.named), found.confirmed_at), (a(1), self.environment.wall()))
+
     def test_policy_holds(self) -> None:
         feed = self.feed(allow=["127.0.0.0/8"])
         self.source.listener.found(named("http://127.0.0.1:80"))

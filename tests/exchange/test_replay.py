@@ -114,6 +114,26 @@ class ReplayTests(SynchronousTestCase):
         self.replay.attach(self.second)
         self.assertIs(self.second.error, FAULT)
 
+    def test_a_copy_of_the_whole(self) -> None:
+        self.replay.attach(self.first)
+        self.body.write(b"abc")
+        self.assertFalse(self.replay.whole)
+        with self.assertRaises(RuntimeError):
+            self.replay.copy()
+        self.body.write(b"def")
+        self.body.end(((b"x-sum", b"X-Sum", b"1"),))
+        self.assertTrue(self.replay.whole)
+        for _ in range(2):
+            copy = Gathered()
+            self.replay.copy().attach(copy)
+            self.assertEqual((copy.data, copy.ended, len(copy.trailers)), (b"abcdef", True, 1))
+
+    def test_no_copy_of_what_is_gone(self) -> None:
+        self.replay.attach(self.first)
+        self.body.write(bytes(11))
+        self.body.end()
+        self.assertFalse(self.replay.whole)
+
     def test_cancel(self) -> None:
         self.replay.attach(self.first)
         self.replay.cancel()

@@ -259,7 +259,7 @@ class Api(Resource):
                 continue
             parts = path.removeprefix(base + "/").split("/")
             if parts[0] == "namespaces" and len(parts) < 3:
-                return self.answer(request, 201, {})
+                return self.answer(request, 201 if method == "POST" else 200, {})
             namespace, parts = (parts[1], parts[2:]) if parts[0] == "namespaces" else ("", parts)
             if parts[0] != resource:
                 continue
@@ -284,6 +284,9 @@ class Api(Resource):
         if verb == "delete":
             found = self.delete(resource, f"{namespace}/{names[0]}")
             return self.answer(request, 200 if found else 404, status(404, "not found") if found is None else found)
+        if names:
+            one = self.things[resource].get(f"{namespace}/{names[0]}")
+            return self.answer(request, 200 if one else 404, one or status(404, "not found"))
         selector = Selector(args, namespace)
         return (
             self.watch(request, resource, selector, args)

@@ -449,6 +449,32 @@ class UploadTests(Case):
         self.assertEqual(self.error(answered).reason, "upstream_send_timeout")
         self.assert_torn()
 
+    def test_an_origin_that_reads_slowly_is_no_stall(self) -> None:
+        answered, body, _source = self.start(None, head=5)
+        left = [90_000]
+        wire: Any = self.wire
+        wire.unsent_bytes = lambda: left[0]
+        wire.congest()
+        body.write(b"x")
+        for _ in range(4):
+            left[0] -= 10_000
+            self.origin.turn(5.2)
+            self.assertNoResult(answered)
+        self.origin.turn(5.2)
+        self.assertEqual(self.error(answered).reason, "upstream_send_timeout")
+
+    def test_the_head_is_waited_for_from_when_all_was_taken(self) -> None:
+        answered, body, _source = self.start(None, head=5)
+        self.wire.congest()
+        body.write(b"x")
+        body.end()
+        self.origin.turn(4)
+        self.wire.relieve()
+        self.origin.turn(4)
+        self.assertNoResult(answered)
+        self.origin.turn(1.2)
+        self.assertEqual(self.error(answered).reason, "upstream_head_timeout")
+
     def test_uploading_counts_as_activity_of_a_response_that_began(self) -> None:
         answered, body, _ = self.start(None, idle=5)
         self.wire.send(OK + b"Content-Length: 2\r\n\r\nx")

@@ -99,15 +99,15 @@ class KilledInTheMiddle(Drill):
         self.origins = [first]
         self.cluster = cluster(first)
         proxy = Proxy(self.cluster, 5.0, 10.0, desk.clock.seconds, Registry().upstream("shop"))
-        desk.script.steps = [proxy] * 9
+        desk.script.steps = [proxy] * 30
         return desk
 
-    def killed(self, desk: Any) -> None:
+    def killed(self, transport: Any) -> None:
         wire = self.origins[0].connections[-1]
         wire.send(self.PART)
-        desk.transport.settle()
+        transport.settle()
         wire.reset()
-        desk.transport.settle()
+        transport.settle()
 
     def assert_noted(self, desk: Any) -> None:
         (outcome,) = desk.outcomes
@@ -120,7 +120,7 @@ class KilledInTheMiddle(Drill):
     def test_http1(self) -> None:
         desk = self.through(Desk())
         desk.says(request())
-        self.killed(desk)
+        self.killed(desk.transport)
         heard = desk.heard()
         self.assertIn(b"Content-Length: 1000000", heard)
         self.assertLess(len(heard), 1_000_000)
@@ -154,7 +154,7 @@ class KilledInTheMiddle(Drill):
         for _ in range(20):
             _, transport = desk.connect()
             transport.deliver(request())
-            self.killed(desk)
+            self.killed(transport)
         assert self.cluster.breaker is not None
         self.assertEqual(self.cluster.breaker.state, "refusing")
 

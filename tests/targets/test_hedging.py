@@ -18,6 +18,7 @@ from edgegw.upstream.retry import RetrySettings
 from tests.net.http2_origin import Http2Origin
 from tests.targets.test_attempts import Toll
 from tests.targets.test_proxy import Case, nothing, reset
+from tests.wire.tables import OK
 
 
 class HedgingTests(Case):
@@ -185,6 +186,16 @@ class HedgingTests(Case):
         self.assertEqual(sorted(self.toll.told), [(1, None), (2, None)])
         self.turn(1)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_who_leaves_when_a_bad_answer_was_kept(self) -> None:
+        self.build([nothing], [OK[:9] + b"503 No\r\nContent-Length: 9\r\n\r\nab"], on=[503])
+        answered = self.begin()
+        self.turn(0.3)
+        answered.cancel()
+        self.failureResultOf(answered, CancelledError)
+        self.assertEqual(self.in_flight(), [0, 0])
+        self.wire(1).send(b"cdefghi")
+        self.assertEqual(self.cluster.endpoints[1].pool.idle_count, 1)
 
     def test_a_defect_is_told(self) -> None:
         self.build([nothing], [nothing])

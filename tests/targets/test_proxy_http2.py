@@ -188,7 +188,7 @@ class RetryTests(Case):
         first.go_away(0)
         body.write(b"def")
         body.end()
-        self.turn()
+        self.turn(0.1)
         second = self.origins[0].wires[1]
         self.assertEqual((second.asked[1].body, second.asked[1].complete), (b"abcdef", True))
         second.answer(1)

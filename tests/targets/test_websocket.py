@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from edgegw.cli.reasons import GATEWAY_REASONS
@@ -9,9 +11,14 @@ from edgegw.errors import GatewayError
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Exchange, Request
 from edgegw.net.websocket.ending import Cause
+from edgegw.net.websocket.settings import WebSocketSettings
+from edgegw.targets.websocket import WebSocketTarget
 from edgegw.testing.downstream import request
 from edgegw.testing.exchanges import FakeConnection
-from edgegw.testing.origin import answer
+from edgegw.testing.origin import OriginConnection, answer
+from edgegw.upstream.bulkhead import Bulkhead, BulkheadSettings
+from edgegw.upstream.retry import RetrySettings
+from tests.targets.test_attempts import Toll
 from tests.targets.websockets import OURS, Case, Double, handshake, switch
 from tests.wire.test_websocket import ACCEPT, KEY, http2
 
@@ -132,6 +139,48 @@ class SwitchTests(Case):
         heard = desk.heard()
         self.assertTrue(heard.startswith(b"HTTP/1.1 103 Early Hints\r\n"), heard)
         self.assertIn(b"HTTP/1.1 101 ", heard)
+
+
+class AttemptTests(Case):
+    """What the attempts of all targets have, a handshake has as well."""
+
+    def test_an_open_one_has_a_place_in_the_bulkhead(self) -> None:
+        desk = self.build([switch()])
+        bulkhead = self.cluster.bulkhead = Bulkhead(BulkheadSettings(requests=1, queue=0), self.cluster.environment)
+        desk.says(handshake())
+        self.turn(100)
+        self.assertEqual(bulkhead.inside, 1)
+        _, transport = desk.connect()
+        transport.deliver(handshake())
+        self.turn()
+        self.assertIn(b"bulkhead_full", transport.written)
+        desk.leaves()
+        self.assertEqual(bulkhead.inside, 0)
+
+    def test_the_breaker_hears_of_it(self) -> None:
+        toll: Any = Toll(left=1)
+        desk = self.build([switch()])
+        self.cluster.breaker = toll
+        desk.says(handshake())
+        self.turn()
+        self.assertEqual(toll.told, [(1, True)])
+        _, transport = desk.connect()
+        transport.deliver(handshake() + b"frames or requests")
+        self.turn()
+        self.assertIn(b"breaker_refuses", transport.written)
+        self.assertIn(b"\r\nConnection: close\r\n", transport.written)
+
+    def test_sent_once_whatever_is_named(self) -> None:
+        for script in (answer(b"busy", 503), OriginConnection.reset):
+            desk = self.build([script], [switch()], [switch()])
+            target = WebSocketTarget(
+                self.cluster, WebSocketSettings(), (5.0, 10.0), desk.wheel, self.registry.upstream("shop"),
+                retry=RetrySettings.model_validate({"attempts": 5, "on": ["reset", 503], "methods": ["GET", "CONNECT"]}),
+            )  # fmt: skip
+            desk.script.steps = [target]
+            desk.says(handshake())
+            self.turn(1)
+            self.assertEqual(sum(origin.attempts for origin in self.origins), 1)
 
 
 class OrdinaryTests(Case):

@@ -179,5 +179,5 @@ class ConnectorTests(SynchronousTestCase):
         dialling, transport = self.dial("https://h", "http1")
         self.assertNoResult(dialling)
         self.assertTrue(transport.value().startswith(LINE + b"\x16\x03"))
-        self.assertNotIn(b"h2", transport.value())
+        self.assertNotIn(b"\x02h2", transport.value())
         dialling.addErrback(lambda _: None).cancel()

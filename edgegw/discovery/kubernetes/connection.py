@@ -47,6 +47,7 @@ class _Counting(WrappingFactory[Counted]):
     """Builds the one connection, and tells when it is there and gone."""
 
     protocol = Counted
+    noisy = False
 
     def __init__(self, wrapped: IProtocolFactory, owner: Connection) -> None:
         WrappingFactory.__init__(self, wrapped)  # type: ignore[arg-type]

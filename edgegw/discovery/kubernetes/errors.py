@@ -7,8 +7,6 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
-from edgegw.config.problems import quoted
-
 _SHOWN = 300
 
 
@@ -46,7 +44,7 @@ def from_status(data: Mapping[str, Any], status: int, retry_after_s: float = 0.0
     found = code if isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 599 else status
     if data.get("reason") in ("Expired", "Gone"):
         found = 410
-    words = quoted_long(message) if isinstance(message, str) and message else "it does not say why"
+    words = one_line(message) if isinstance(message, str) and message else "it does not say why"
     if _too_large(data):
         # The version is ahead of the server's: it was restored from a backup, or another one answers.
         return ApiError(f"the API server does not know the version asked for: {words}", 410, retry_after_s)
@@ -65,14 +63,10 @@ def _too_large(data: Mapping[str, Any]) -> bool:
     return any(isinstance(each, dict) and each.get("reason") == "ResourceVersionTooLarge" for each in causes)
 
 
-def quoted_long(text: str) -> str:
-    """A message as logs show it: on one line, of bounded length."""
-    return (
-        quoted(text)
-        if len(text) <= 60
-        else '"'
-        + "".join(char if char.isprintable() else "?" for char in text[:_SHOWN])
-        + ('..."' if len(text) > _SHOWN else '"')
+def one_line(text: str) -> str:
+    """A message as logs show it: printable, of bounded length."""
+    return "".join(char if char.isprintable() else " " for char in text[:_SHOWN]) + (
+        "..." if len(text) > _SHOWN else ""
     )
 
 

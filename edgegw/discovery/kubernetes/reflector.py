@@ -144,7 +144,8 @@ class Reflector(Generic[Item]):
             # A version that is too old is everyday life; a list that does not help is not.
             return 0.0
         if error.status == 403:
-            words = f"it may not be watched ({error.words}); grant {self._collection.right}"
+            # What to do comes first: lists of sources cut long words.
+            words = f"grant {self._collection.right}; {error.words}"
             error = ApiError(words, error.status, error.retry_after_s)
         self._follower.failed(error)
         upper_s = min(CAP_S, BASE_S * 2.0 ** min(self._setbacks - 1, 10))

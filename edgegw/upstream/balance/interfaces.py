@@ -32,7 +32,7 @@ class Succeeding(Protocol):
     """A balancer that can go on where another one ended, when the members change."""
 
     def succeed(self, before: Balancer) -> None:
-        """Called at most once, before `allow` and the first choice, with the one that this group had until now, of whatever kind."""
+        """Called at most once, before `allow` and the first choice, with the one that the group had, of whatever kind."""
 
 
 @runtime_checkable

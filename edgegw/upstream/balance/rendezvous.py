@@ -12,7 +12,7 @@ from edgegw.upstream.endpoint import Endpoint
 
 
 def rendezvous(candidates: Iterable[Endpoint], point: int) -> Endpoint | None:
-    """Whose the point is, by shares (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005); None if there is none."""
+    """Whose the point is, by shares; None if there is nobody (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables")."""
     return min(candidates, key=lambda endpoint: -log(draw(endpoint, point)) / endpoint.share, default=None)
 
 

@@ -5,7 +5,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
 
-from edgegw.discovery.kubernetes.errors import ApiError, from_status, quoted_long, reasons
+from edgegw.discovery.kubernetes.errors import ApiError, from_status, one_line, reasons
 from tests.live.kube_double import status
 
 
@@ -51,10 +51,10 @@ class StatusTests(SynchronousTestCase):
 
     def test_words_are_bounded(self) -> None:
         """One line, cut."""
-        words = quoted_long("a\nb" + "x" * 1000)
+        words = one_line("a\nb" + "x" * 1000)
         self.assertLess(len(words), 320)
         self.assertNotIn("\n", words)
-        self.assertEqual(quoted_long("short"), '"short"')
+        self.assertEqual(one_line("short"), "short")
 
 
 class ReasonTests(SynchronousTestCase):
