@@ -70,7 +70,11 @@ def _print_facts(out: Output, upstream: Mapping[str, Any]) -> None:
         out.line(out.paint(f"{plain(name)}: panic: too few endpoints are free, so all are used", "red"))
     if found is not None:
         text = f"{plain(name)}: discovered by {plain(found['source'])}, {plain(str(found['state']))}"
-        out.line(text if found["state"] == "fresh" else out.paint(text, "yellow"))
+        if found["state"] == "fresh" and not found["failing"]:
+            out.line(text)
+        else:
+            error = f": {plain(found['last_error'])}" if found["last_error"] else ""
+            out.line(out.paint(f"{text}, last heard {found['age_s']:.0f} s ago{error}", "yellow"))
     if not upstream["endpoints"]:
         out.line(out.paint(f"{plain(name)}: no endpoints", "yellow"))
 

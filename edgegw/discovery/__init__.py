@@ -9,5 +9,6 @@ policy.py       which addresses may be connected to (SSRF)
 damping.py      endpoints that come and go too often
 feed.py         stands between a source and an upstream: policy, damping, last known good, staleness
 snapshots.py    the last known good on disk
-file.py, dns.py, kubernetes/, consul.py, nats.py   the sources
+http.py         GET requests of sources, bounded
+file.py, dns.py, kubernetes/, consul/, nats.py   the sources
 """

@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from edgegw.config.model import Settings
+from edgegw.discovery.consul.settings import ConsulSettings
 from edgegw.discovery.dns import DnsSettings
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
 
-KINDS = ("dns", "k8s")
+KINDS = ("dns", "k8s", "consul")
 """Kinds of connections; each is a key of `ConnectionSettings`."""
 
 
@@ -21,6 +22,7 @@ class ConnectionSettings(Settings):
     k8s: KubernetesSettings | None = Field(
         default=None, description="The API server of another cluster than the pod's own."
     )
+    consul: ConsulSettings | None = Field(default=None, description="A Consul agent other than that of this machine.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Any:

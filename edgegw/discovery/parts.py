@@ -16,6 +16,7 @@ from edgegw.config.model import Settings
 from edgegw.config.problems import Problems, quoted
 from edgegw.config.wording import advice, predicate
 from edgegw.discovery.connections import ConnectionSettings
+from edgegw.discovery.consul.source import CONSUL
 from edgegw.discovery.dns import DNS
 from edgegw.discovery.feed import Feed, Outlet
 from edgegw.discovery.file import FILE
@@ -28,7 +29,7 @@ from edgegw.discovery.threads import in_thread
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 
-PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S)
+PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S, CONSUL)
 
 FOREIGN = (Exception, SystemExit)
 """What the code of others may raise on being imported or called."""

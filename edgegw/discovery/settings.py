@@ -54,6 +54,10 @@ class DiscoverySettings(Settings):
     )
     tags: tuple[str, ...] = Field(default=(), description="consul: only instances that have all of them.")
     dc: str | None = Field(default=None, min_length=1, description="consul: another datacenter.")
+    passing: bool = Field(
+        default=True,
+        description="consul: only instances that are well; `false` shows the others too, held back with the reason.",
+    )
     subject: str | None = Field(default=None, min_length=1, description="nats: prefix of the announcements' subjects.")
     bucket: str | None = Field(default=None, min_length=1, description="nats: a JetStream KV bucket to watch instead.")
     name: str | None = Field(default=None, min_length=1, max_length=253, description="dns: the name to look up.")

@@ -39,6 +39,7 @@ UPSTREAM = {
     "discovery": None,
     "endpoints": [ENDPOINT],
 }
+STALE = {"source": "k8s shop/users", "state": "stale", "failing": True, "age_s": 90.2, "last_error": "503 from the API"}
 EVENT = {
     "number": 7,
     "at_s": 60.0,
@@ -89,13 +90,13 @@ class ListTests(UpstreamsCase):
         sick = UPSTREAM | {
             "panic": True,
             "breaker": {"state": "refusing", "facts": "5 failures"},
-            "discovery": {"source": "k8s shop/users", "state": "stale for 90 s"},
+            "discovery": STALE,
             "endpoints": [],
         }
         lines = self.tell("upstreams", {"upstreams": [sick, UPSTREAM]}).out.splitlines()
         self.assertIn("users: the breaker is refusing: 5 failures", lines)
         self.assertIn("users: panic: too few endpoints are free, so all are used", lines)
-        self.assertIn("users: discovered by k8s shop/users, stale for 90 s", lines)
+        self.assertIn("users: discovered by k8s shop/users, stale, last heard 90 s ago: 503 from the API", lines)
         self.assertIn("users: no endpoints", lines)
 
     def test_one_of_them_with_reasons(self) -> None:

@@ -175,7 +175,7 @@ class AttemptTests(Case):
             desk = self.build([script], [switch()], [switch()])
             target = WebSocketTarget(
                 self.cluster, WebSocketSettings(), (5.0, 10.0), desk.wheel, self.registry.upstream("shop"),
-                retry=RetrySettings.model_validate({"attempts": 5, "on": ["reset", 503], "methods": ["GET", "CONNECT"]}),
+                retry=RetrySettings.model_validate({"attempts": 5, "on": ["reset", 503], "methods": ["POST"]}),
             )  # fmt: skip
             desk.script.steps = [target]
             desk.says(handshake())

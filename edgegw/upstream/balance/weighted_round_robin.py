@@ -18,6 +18,9 @@ _Due = tuple[int, float, int]
 that went by: one float for both would lose what makes rounds exact.
 """
 
+_GRAIN = 2.0**30
+"""Parts of a turn are multiples of 1 / this, so that turns add up without rounding."""
+
 
 class WeightedRoundRobin:
     """Endpoints in proportion to their shares: exact for whole numbers, within a turn for those that are warming.
@@ -106,8 +109,9 @@ class WeightedRoundRobin:
         self._heap = []
         for place in self._eligible:
             share = self._shares[place] = self._members[place].share
-            turn = int(self._left[place] / share)
-            turns = self._turns[place] = max(0.0, self._left[place] - turn * share)
+            left = round(self._left[place] * _GRAIN) / _GRAIN
+            turn = int(left / share)
+            turns = self._turns[place] = max(0.0, left - turn * share)
             self._heap.append((turn, turns / share, place))
         heapq.heapify(self._heap)
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from edgegw.upstream.balance.interfaces import hand_over
+from edgegw.upstream.balance.random import ByChance
 from edgegw.upstream.balance.round_robin import RoundRobin
-from tests.upstream.balance.balancing import EXCHANGE, endpoints, turns
+from edgegw.upstream.endpoint import Endpoint
+from tests.upstream.balance.balancing import EXCHANGE, counted, crowd, endpoint, endpoints, turns
+from tests.upstream.balance.contract import Contract
 
 
-class RoundRobinTests(SynchronousTestCase):
+class RoundRobinTests(Contract, SynchronousTestCase):
+    def build(self, members: Sequence[Endpoint], seed: int = 1) -> RoundRobin:
+        return RoundRobin(members)
+
     def test_in_turn_whatever_the_weight(self) -> None:
         self.assertEqual(turns(RoundRobin(endpoints(1, 5, 1)), 7), "abcabca")
+
+    def test_exactly_even(self) -> None:
+        members = crowd(1000)
+        self.assertEqual(set(counted(RoundRobin(members), 3000).values()), {3})
 
     def test_tried_ones_are_passed_over(self) -> None:
         a, b, c = endpoints(1, 1, 1)
@@ -19,11 +32,32 @@ class RoundRobinTests(SynchronousTestCase):
         self.assertEqual(turns(balancer, 2, (a, c)), "bb")
 
     def test_a_tried_one_rather_than_none(self) -> None:
-        (a,) = endpoints(1)
-        self.assertIs(RoundRobin([a]).choose(EXCHANGE, (a,)), a)
         pair = endpoints(1, 1)
-        self.assertIn(RoundRobin(pair).choose(EXCHANGE, tuple(pair)), pair)
+        balancer = RoundRobin(pair)
+        self.assertEqual(turns(balancer, 4, tuple(pair)), "abab")
 
-    def test_none(self) -> None:
-        self.assertIsNone(RoundRobin([]).choose(EXCHANGE, ()))
-        self.assertEqual(repr(RoundRobin([])), "<RoundRobin of 0>")
+    def test_who_goes_and_comes_does_not_move_the_turn_of_others(self) -> None:
+        a, b, c, d = members = endpoints(1, 1, 1, 1)
+        balancer = RoundRobin(members)
+        self.assertEqual(turns(balancer, 2), "ab")
+        balancer.allow([a, b, d])
+        self.assertEqual(turns(balancer, 2), "da")
+        balancer.allow(members)
+        self.assertEqual(turns(balancer, 3), "bcd")
+        balancer.allow([])
+        balancer.allow([b, c])
+        self.assertEqual(turns(balancer, 1), "b")
+
+    def test_another_roster_goes_on_where_it_was(self) -> None:
+        """Or else those that are listed first would get more, with every change."""
+        a, _, c = members = endpoints(1, 1, 1)
+        before = RoundRobin(members)
+        turns(before, 1)
+        new = endpoint("n")
+        after = RoundRobin([new, a, c])
+        hand_over(before, after)
+        after.allow([new, a, c])
+        self.assertEqual(turns(after, 4), "cnac")
+        hand_over(ByChance(members, None), other := RoundRobin(members))  # type: ignore[arg-type]
+        self.assertIs(other.choose(EXCHANGE, ()), a)
+        self.assertEqual(repr(after), "<RoundRobin of 3>")
