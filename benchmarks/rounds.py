@@ -122,6 +122,25 @@ class Contender:
         shutil.rmtree(self.site.folder, ignore_errors=True)
 
 
+class Lone:
+    """An entrant that is a part of edgegw, which its probe runs."""
+
+    def __init__(self, entrant: Entrant, ground: Ground) -> None:
+        self.entrant = entrant
+        self.outcome = Outcome(entrant.label)
+        self.target = Target(0, 0, False, ground.origin, ground.cores, ground.pace)
+
+    def make_ready(self) -> None:
+        """There is nothing to wait for."""
+
+    def measure(self) -> None:
+        """One round; raises PeerFailed."""
+        self.outcome.samples.append(self.entrant.probe(self.target))
+
+    def stop(self) -> None:
+        """There is nothing to end."""
+
+
 def fetched(site: Site, path: str) -> tuple[int, int] | str:
     """(status, body bytes) that a peer answers at `path`, or what went wrong."""
     if site.setup.http2 and not site.setup.tls:
@@ -160,10 +179,11 @@ def run_row(row: Row, entrants: tuple[Entrant, ...], ground: Ground) -> RowOutco
     """Measure a row. An entrant that fails is named in the outcome and does not stop the others."""
     result = RowOutcome(row, {})
     with ExitStack() as stack:
-        contenders = []
+        contenders: list[Contender | Lone] = []
         for entrant in entrants:
+            contender: Contender | Lone
             try:
-                contender = Contender(entrant, ground)
+                contender = Lone(entrant, ground) if entrant.setup.alone else Contender(entrant, ground)
             except PeerFailed as error:
                 result.outcomes[entrant.label] = Outcome(entrant.label, failure=str(error))
                 continue
@@ -178,7 +198,7 @@ def run_row(row: Row, entrants: tuple[Entrant, ...], ground: Ground) -> RowOutco
     return result
 
 
-def _guarded(contender: Contender, step: Callable[[], None]) -> None:
+def _guarded(contender: Contender | Lone, step: Callable[[], None]) -> None:
     if contender.outcome.failure is None:
         try:
             step()

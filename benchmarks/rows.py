@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from benchmarks.balance import Choices
 from benchmarks.http2 import Http2Load, grpc_load
 from benchmarks.idle import IdleConnections
 from benchmarks.load import Probe, WrkLoad
@@ -11,6 +12,7 @@ from benchmarks.peers.interfaces import Peer, Setup
 from benchmarks.peers.python import Aiohttp, Edgegw, NaiveTwisted
 from benchmarks.peers.wheels import Caddy, Envoy, Traefik
 from benchmarks.websocket import WebSocketLoad
+from edgegw.gateway.builtins import BALANCERS
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ _SERVERS = PEERS[:6]
 _MANY_ROUTES = 10_000
 _IDLE = 9_000
 _FEWER = 4_000
+_IN_HEAPS = ("weighted_round_robin", "least_connections")
 _HELD = Setup(connections=2 * _FEWER + 1000, websocket="tunnel")
 
 
@@ -65,6 +68,14 @@ def _modes(setup: Setup, probe: Probe) -> tuple[Entrant, ...]:
     return tuple(
         Entrant(f"edgegw {mode}", Edgegw(), replace(setup, websocket=mode), probe) for mode in ("relay", "tunnel")
     )
+
+
+def _choices(label: str, settings: str, endpoints: int = 1000) -> Entrant:
+    return Entrant(label, Edgegw(), Setup(alone=True), Choices(settings, endpoints))
+
+
+def _hashing(table: str) -> str:
+    return f'{{"by": "consistent_hash", "table": "{table}", "key": "header:X-Key"}}'
 
 
 def _with_routes(count: int) -> Entrant:
@@ -171,5 +182,21 @@ ROWS: tuple[Row, ...] = (
         ),
         unit="RSS KiB/connection",
         rounds=1,
+    ),
+    Row(
+        name="balance",
+        title="Choosing one of 1,000 endpoints, half of them busy, and counting what is in flight",
+        entrants=(
+            *(_choices(by, f'{{"by": "{by}"}}') for by in BALANCERS if by != "consistent_hash"),
+            *(_choices(f"{by}, 10 endpoints", f'{{"by": "{by}"}}', 10) for by in _IN_HEAPS),
+            *(_choices(f"consistent_hash, {table}", _hashing(table)) for table in ("maglev", "ring")),
+        ),
+        baseline="round_robin",
+        budgets=tuple(
+            Budget(f"{by}: 1,000 endpoints against 10", by, f"{by}, 10 endpoints", goal=2, first_landing=3)
+            for by in _IN_HEAPS
+        ),
+        unit="CPU µs/choice",
+        rounds=2,
     ),
 )

@@ -24,6 +24,8 @@ class Setup:
     """Offer HTTP/2: by ALPN over TLS, with prior knowledge in clear text."""
     grpc: bool = False
     """The origin is the one that speaks HTTP/2 with prior knowledge, and what is proxied are gRPC calls."""
+    alone: bool = False
+    """No proxy is started: the probe itself runs the part of edgegw that is measured."""
     websocket: str = ""
     """The origin is the WebSocket echo; for edgegw the `mode` that it is proxied in, for the others anything."""
 

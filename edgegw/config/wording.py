@@ -51,8 +51,10 @@ def expected(error: ErrorDetails) -> str | None:
 
 
 def choices(text: str) -> str:
-    """pydantic's `'a', 'b' or 'c'` as `a, b or c`; a single word in quotes."""
+    """pydantic's `'a', 'b' or 'c'` as `a, b or c`; a single word in quotes. Python's `False` is YAML's `false`."""
     words = text.replace("'", "")
+    if words in ("False", "True"):
+        return words.lower()
     return words if " " in words else quoted(words)
 
 

@@ -10,8 +10,9 @@ from edgegw.config.model import Settings
 from edgegw.discovery.consul.settings import ConsulSettings
 from edgegw.discovery.dns import DnsSettings
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
+from edgegw.net.nats.settings import NatsSettings
 
-KINDS = ("dns", "k8s", "consul")
+KINDS = ("dns", "k8s", "consul", "nats")
 """Kinds of connections; each is a key of `ConnectionSettings`."""
 
 
@@ -23,6 +24,7 @@ class ConnectionSettings(Settings):
         default=None, description="The API server of another cluster than the pod's own."
     )
     consul: ConsulSettings | None = Field(default=None, description="A Consul agent other than that of this machine.")
+    nats: NatsSettings | None = Field(default=None, description="NATS servers; `from: nats` alone cannot know them.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Any:

@@ -136,6 +136,10 @@ class Feed(MultiService):
         self._remembered = False
         self._settle()
 
+    def known(self) -> Sequence[Named]:
+        """`Listener`."""
+        return self._believed
+
     def confirmed(self) -> None:
         """`Listener`."""
         if self.running:

@@ -24,6 +24,9 @@ class Listener(Protocol):
     def found(self, named: Sequence[Named]) -> None:
         """These are the endpoints now, all of them; in an order that is the same as long as they are."""
 
+    def known(self) -> Sequence[Named]:
+        """What it keeps now, also from an earlier life, for sources that hear of one endpoint at a time."""
+
     def confirmed(self) -> None:
         """The source answered: what was found last still holds. At least every 20 s while nothing changes: silence is staleness."""
 

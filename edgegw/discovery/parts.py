@@ -22,6 +22,7 @@ from edgegw.discovery.feed import Feed, Outlet
 from edgegw.discovery.file import FILE
 from edgegw.discovery.interfaces import ENTRY_POINTS, DiscoveryPart, Source, Surroundings
 from edgegw.discovery.kubernetes.source import K8S
+from edgegw.discovery.nats.source import NATS
 from edgegw.discovery.policy import EndpointPolicy, Own
 from edgegw.discovery.settings import COMMON, DiscoverySettings, written
 from edgegw.discovery.snapshots import SnapshotFile
@@ -29,7 +30,7 @@ from edgegw.discovery.threads import in_thread
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 
-PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S, CONSUL)
+PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S, CONSUL, NATS)
 
 FOREIGN = (Exception, SystemExit)
 """What the code of others may raise on being imported or called."""

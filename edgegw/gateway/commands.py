@@ -219,8 +219,8 @@ def _reset(cluster: Cluster) -> dict[str, Any]:
 
 
 def _weight(arguments: Arguments) -> int:
-    weight = _number(arguments, "weight")
-    if weight > operating.MOST:
+    weight = arguments.get("weight")
+    if not isinstance(weight, int) or isinstance(weight, bool) or not 0 < weight <= operating.MOST:
         raise CommandError("bad_argument", f'"weight" is from 1 to {operating.MOST}')
     return weight
 

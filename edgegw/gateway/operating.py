@@ -15,6 +15,9 @@ ACTIONS = ("drain", "ready", "weight", "reset")
 MOST = 1000
 """The greatest weight."""
 
+_COMPARED, _LONGEST = 1000, 100
+"""How many names a mistyped one is compared with, and how much of it."""
+
 
 class Unknown(LookupError):
     """There is no such upstream or endpoint. The text says which there are."""
@@ -62,6 +65,7 @@ def ready(cluster: Cluster, endpoint: Endpoint) -> None:
 
 def _nothing(kind: str, name: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = get_close_matches(name, names, 1)
+    # The loop waits: of ten thousand names each would cost a comparison.
+    near = get_close_matches(name[:_LONGEST], names[:_COMPARED], 1)
     hint = f"did you mean {quoted(near[0])}?" if near else f"there are: {', '.join(names[:10]) or 'none'}"
     return f"there is no {kind} {quoted(name)}; {hint}"

@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgegw.net.loop import is_native, reporting_loop
-from edgegw.net.sockets import BACKLOG, Address, Place, TcpPlace, UnixPlace, address_of, adopt, bind, name_of
+from edgegw.net.sockets import BACKLOG, Address, Place, TcpPlace, UnixPlace, address_of, adopt, bind, keep_alive, name_of
 from edgegw.net.transport import LoopTransport
 
 ACCEPTS_PER_TURN = 64
@@ -76,6 +76,7 @@ def listen(
     given). Raises `CannotListenError` for a place, OSError for a socket that cannot listen.
     """
     sock = bind(where, backlog) if isinstance(where, TcpPlace | UnixPlace) else adopt(where, backlog)
+    keep_alive(sock)
     port_class = NativePort if is_native(reactor) else StockPort
     port = port_class(reactor, sock, factory, clock=clock, admit=admit, on_exhausted=on_exhausted)
     if isinstance(where, UnixPlace):

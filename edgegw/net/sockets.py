@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,11 @@ from twisted.internet.error import CannotListenError
 Address = IPv4Address | IPv6Address | UNIXAddress
 
 BACKLOG = 1024
+KEEPALIVE_S = 60
+"""A connection that was silent for so long is asked whether its peer is still there; then every `KEEPALIVE_EVERY_S`."""
+KEEPALIVE_EVERY_S = 10
+KEEPALIVE_PROBES = 6
+"""So many questions without an answer end it."""
 _MAPPED = "::ffff:"
 
 
@@ -92,6 +98,20 @@ def name_of(address: Address | None) -> str:
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}"
     return f"unix:{os.fsdecode(address.name) if address is not None and address.name else ''}"
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the kernel find out about peers that vanished. On a listening socket: for every connection accepted from it.
+
+    Whatever deadlines there are, a stream that is silent by agreement has none.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
 
 
 def _bound_tcp(place: TcpPlace) -> socket.socket:

@@ -142,10 +142,8 @@ class Attempts:
     async def attempt(
         self, exchange: Exchange, endpoint: Endpoint, token: int, upload: Upload | None, fresh: bool = False
     ) -> Result:
-        """One attempt. If it is answered, the endpoint has it in flight until the exchange ends, or `drop`.
-
-        Args:
-            token: of `admit`; settled when this ends, in whatever way. fresh: not on a connection that has been there.
+        """One attempt, `fresh` if not on a connection that has been there. It settles the token of `admit` in any case; if it is
+        answered, the endpoint has it in flight until the exchange ends, or `drop`.
         """
         clock, started_s, way = self._clock, exchange.started_s, self._way
         began_s = connect_s = clock() - started_s
@@ -161,10 +159,11 @@ class Attempts:
             if connection is None:
                 connecting = way.connect(exchange, endpoint)
                 connection = await (connecting if patience is None else patience.connecting(connecting))
-                connect_s = exchange.connect_s = clock() - started_s
+                connect_s = clock() - started_s
                 self._metrics.connect.observe(connect_s - began_s)
             else:
                 taken, idle = True, not connection.busy
+            exchange.connect_s = connect_s
             answer = connection.send(call)
             response = await (answer if patience is None else patience.sent(answer))
             # Those of the attempt that was answered, should there be others beside it.
@@ -173,13 +172,9 @@ class Attempts:
             response = way.received(exchange, call, connection, response)
         except BaseException as error:
             endpoint.in_flight -= 1
-            if patience is not None:
-                error = patience.meant(error)
-            if not isinstance(error, GatewayError):
-                self._torn(token, error, upload)
-                raise
+            wrong = self._reason(token, error if patience is None else patience.meant(error), upload)
             stale = idle and clock() - started_s - connect_s < STALE_S
-            return self._missed(endpoint, token, error, taken, stale)
+            return self._missed(endpoint, token, wrong, taken, stale)
         if patience is not None:
             patience.end()
         self._hit(endpoint, token, response.status, head_s - connect_s)
@@ -194,12 +189,19 @@ class Attempts:
         if breaker is not None:
             breaker.settle(token, breaker.judge(status))
 
-    def _torn(self, token: int, error: BaseException, upload: Upload | None) -> None:
-        """The attempt was cancelled, or has a defect."""
+    def _reason(self, token: int, error: BaseException, upload: Upload | None) -> GatewayError:
+        """Why the attempt ended without an answer.
+
+        Raises:
+            BaseException: it was cancelled, or has a defect; that is accounted for.
+        """
+        if isinstance(error, GatewayError):
+            return error
         self._metrics.failed("cancelled" if isinstance(error, CancelledError) else "internal_error")
         self.settle(token, None)
         if upload is not None:
             upload.cancel()
+        raise error
 
     def _missed(self, endpoint: Endpoint, token: int, error: GatewayError, taken: bool, stale: bool) -> Missed:
         free = False

@@ -22,7 +22,7 @@ from edgegw.upstream.outlier import Outliers
 from edgegw.upstream.retry import RetryPolicy
 from edgegw.upstream.selection import BuildBalancer, Selection
 from edgegw.upstream.settings import UpstreamSettings
-from edgegw.upstream.standing import Hold
+from edgegw.upstream.standing import DOUBTS, Hold
 from edgegw.upstream.warmth import Warming
 
 CONFIG = "config"
@@ -59,7 +59,7 @@ class Cluster:
         self.bulkhead = Bulkhead(settings.bulkhead, environment) if settings.bulkhead.requests else None
         self.checks: HealthChecks | None = None
         self.guard: Guard | None = None
-        """Where endpoints may lead that are not written in the configuration; as `checks`, for whoever builds the cluster to set."""
+        """Where endpoints may lead that are not written in the configuration; as `checks`, whoever builds the cluster sets it."""
         self.outliers = Outliers(settings.outlier, environment, lambda: self.endpoints) if settings.outlier else None
         self.warming = Warming(settings.balance.slow_start, environment.seconds)
         self.geography: Geography | None = None
@@ -97,10 +97,10 @@ class Cluster:
     def update(self, source: str, named: Iterable[Named]) -> None:
         """These are the endpoints that this source names now. Of two that say the same address, the one asked first holds."""
         self._named[source] = {each.settings.url: each for each in named}
-        self._settle({})
+        self._settle()
 
-    def _settle(self, made: Mapping[str, Endpoint]) -> None:
-        """Make the set what all sources together say. made: endpoints that may be used where one is to be added."""
+    def _settle(self) -> None:
+        """Make the set what all sources together say."""
         wanted: dict[str, tuple[str, Named]] = {}
         for by, found in self._named.items():
             for name, each in found.items():
@@ -108,7 +108,7 @@ class Cluster:
         known = {endpoint.name: endpoint for endpoint in self.endpoints}
         kept = [endpoint for endpoint in self.endpoints if endpoint.name in wanted]
         changed = [endpoint for endpoint in kept if self._adapt(endpoint, *wanted[endpoint.name])]
-        added = [made.get(name) or self._made(by, each) for name, (by, each) in wanted.items() if name not in known]
+        added = [self._made(by, each) for name, (by, each) in wanted.items() if name not in known]
         gone = [endpoint for endpoint in self.endpoints if endpoint.name not in wanted]
         if not (added or gone or changed):
             return
@@ -164,22 +164,24 @@ class Cluster:
         """It serves from here on, instead of `old`: what the reload left alone comes along, with its connections and standing."""
         self._serves = True
         self.connector.guard = self.guard
+        if old is not None:
+            self._take_bulkhead(old)
         if old is not None and old.connector is self.connector:
             self._take_over(old)
             return
         before = {endpoint.name: endpoint for endpoint in old.endpoints} if old is not None else {}
         if old is not None:
-            self._take_words(old)
+            self._take_words(old, before)
+        mine = {endpoint.name for endpoint in self.endpoints}
         for endpoint in self.endpoints:
             if endpoint.name not in before:
                 self._tell("endpoint_added", endpoint, source=endpoint.source)
         for name, endpoint in before.items():
-            if self.endpoint(name) is None:
+            if name not in mine:
                 self._tell("endpoint_removed", endpoint, source=endpoint.source)
 
     def _take_over(self, old: Cluster) -> None:
         """Its connections are made in the same way: endpoints come as they are."""
-        mine = {endpoint.name: endpoint for endpoint in self.endpoints}
         named = {**old._named, CONFIG: self._named[CONFIG]}
         self.endpoints = old.endpoints
         self._named = named
@@ -197,28 +199,46 @@ class Cluster:
         if self.breaker is not None and breaker is not None and old.settings.breaker == self.settings.breaker:
             breaker.told = self._breaker_changed
             self.breaker = breaker
+        self.retry.budget = old.retry.budget
+        # What joins is made anew, with the rest there already: it waits for its first probe.
+        self._settle()
+        self._roster_changed()
+
+    def _take_bulkhead(self, old: Cluster) -> None:
         if self.bulkhead is not None and old.bulkhead is not None:
             # Whoever is inside counts on.
             old.bulkhead.apply(self.settings.bulkhead)
             self.bulkhead = old.bulkhead
-        self._settle(mine)
-        self._roster_changed()
 
-    def _take_words(self, old: Cluster) -> None:
-        """Its connections are others; what operators said of the endpoints still holds."""
+    def _take_words(self, old: Cluster, before: Mapping[str, Endpoint]) -> None:
+        """Its connections are others; what operators said of the endpoints still holds, and doubts do until a probe passes."""
         for source, found in old._named.items():
             if source != CONFIG:
                 self.update(source, found.values())
         for endpoint in self.endpoints:
-            before = old.endpoint(endpoint.name)
-            if before is None:
+            was = before.get(endpoint.name)
+            if self.settings.health is not None and before:
+                self._doubt(endpoint, was)
+            if was is None:
                 continue
-            reason = before.standing.reasons.get(Hold.DRAINED)
+            reason = was.standing.reasons.get(Hold.DRAINED)
             if reason is not None:
                 endpoint.hold(Hold.DRAINED, reason, CONFIG)
-            if before.weighed:
+            if was.weighed:
                 endpoint.weighed = True
-                endpoint.weigh(before.weight)
+                endpoint.weigh(was.weight)
+            endpoint.weigh(warmth=was.warmth)
+        self.warming.take_over(self.endpoints)
+
+    @staticmethod
+    def _doubt(endpoint: Endpoint, was: Endpoint | None) -> None:
+        """What was well is taken to be, over other connections too; the first probe that passes clears the others."""
+        if was is None:
+            endpoint.hold(Hold.PENDING, "not probed yet", "health")
+        elif was.standing.reasons.keys() & DOUBTS:
+            endpoint.hold(Hold.PENDING, f"{was.standing.state} before the reload", "health")
+        else:
+            endpoint.release(Hold.PENDING, "health")
 
     def end(self) -> None:
         """Another cluster serves, or none: pools that no other one took over keep no connection."""
@@ -263,7 +283,7 @@ class Cluster:
     def forget(self, source: str) -> None:
         """What this source named is not named any more."""
         if self._named.pop(source, None) is not None:
-            self._settle({})
+            self._settle()
 
     # What happens to endpoints.
 

@@ -31,6 +31,9 @@ class Census:
         for standing in self._known.values():
             self._add(standing, 1)
 
+    def __contains__(self, endpoint: Endpoint) -> bool:
+        return endpoint in self._known
+
     def changed(self, endpoint: Endpoint) -> bool:
         """The standing of one of them may be another one. Returns whether it is one of them."""
         before = self._known.get(endpoint)

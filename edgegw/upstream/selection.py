@@ -50,13 +50,11 @@ class Selection:
         self._environment = environment
         self._geography = geography
         self._order = geography.usual if geography is not None else settings.tiers.order
-        self._members: tuple[Endpoint, ...] = ()
         self._census = Census()
         self._plans = Plans(lambda members: build(members, settings, environment), settings.tiers.spill)
 
     def roster(self, members: Sequence[Endpoint]) -> None:
         """These are its endpoints from now on."""
-        self._members = tuple(members)
         self._census.roster(members)
         self._plans.roster(members)
         if self.sticky is not None:
@@ -127,7 +125,7 @@ class Selection:
 
     def explain(self, endpoint: Endpoint) -> str:
         """Why it would be chosen now or would not, in words for an operator."""
-        if endpoint not in self._members:
+        if endpoint not in self._census:
             return "not chosen: not a member"
         standing = endpoint.standing
         words = [f"{hold.value}: {reason}" for hold, reason in standing.reasons.items()] or ["ready"]

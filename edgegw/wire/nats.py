@@ -144,8 +144,9 @@ class Decoder:
         return self._read(line)
 
     def _read(self, line: bytes) -> Event:
-        word, _, rest = line.partition(b" ") if b" " in line else line.partition(b"\t")
-        verb = word.upper()
+        words = line.split(None, 1)
+        verb = words[0].upper() if words and line.startswith(words[0]) else b""
+        rest = words[1] if len(words) > 1 else b""
         if verb in (b"MSG", b"HMSG"):
             self._begin(rest, verb == b"HMSG")
             return _NOTHING

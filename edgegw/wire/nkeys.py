@@ -17,7 +17,7 @@ _SEED = 18 << 3
 _USER = 20 << 3
 _SEED_TEXT = re.compile(r"SU[A-Z2-7]{56}\Z")
 _BLOCK = re.compile(
-    r"-{3,}[^\n]*BEGIN NATS (?P<name>USER JWT|USER NKEY SEED)-{3,}\s*(?P<text>[^\s-]\S*)\s*-{3,}[^\n]*END"
+    r"-{3,}[^\n]*BEGIN (?:NATS )?(?P<name>USER JWT|USER NKEY SEED)-{3,}\s*(?P<text>[^\s-]\S*)\s*-{3,}[^\n]*END"
 )
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 

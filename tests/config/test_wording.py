@@ -125,6 +125,7 @@ class AdviceTests(SynchronousTestCase):
 class ChoicesTests(SynchronousTestCase):
     def test_a_single_word_is_quoted(self) -> None:
         self.assertEqual(choices("'a'"), '"a"')
+        self.assertEqual(choices("False"), "false")
         self.assertEqual(choices("'a' or 'b'"), "a or b")
         self.assertEqual(choices("'a', 'b' or 'c'"), "a, b or c")
 

@@ -145,6 +145,7 @@ class CommandsTests(TestCase):
             ({"name": "users", "action": "stop", "endpoint": one}, "bad_argument"),
             ({"name": "users", "action": "weight", "endpoint": one, "weight": 1001}, "bad_argument"),
             ({"name": "users", "action": "weight", "endpoint": one}, "bad_argument"),
+            ({"name": "users", "action": "weight", "endpoint": one, "weight": 1.5}, "bad_argument"),
         ):
             self.assertEqual((await self.refused("upstream", **wrong)).reason, reason, wrong)
 

@@ -25,6 +25,18 @@ class OperatingTests(SynchronousTestCase):
         self.assertIn("there are: http://origin-0:80, http://origin-1:80", str(error))
         self.assertIn("none", str(self.assertRaises(operating.Unknown, operating.cluster_of, {}, "x")))
 
+    def test_advice_does_not_hold_up_the_loop(self) -> None:
+        compared: list[tuple[int, int]] = []
+
+        def near(name: str, names: list[str], most: int) -> list[str]:
+            compared.append((len(name), len(names)))
+            return []
+
+        self.patch(operating, "get_close_matches", near)
+        known = {f"u{number}": self.shop for number in range(10_000)}
+        self.assertRaises(operating.Unknown, operating.cluster_of, known, "x" * 60_000)
+        self.assertEqual(compared, [(100, 1000)])
+
     def test_ready_takes_everything_back(self) -> None:
         endpoint = self.shop.endpoints[0]
         operating.drain(endpoint)

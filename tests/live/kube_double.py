@@ -17,7 +17,7 @@ POST /_control takes JSON and makes it behave; each key is optional:
     bookmark: true         a bookmark to every watch now; bookmarks: SECONDS between them (0: none)
     end: true              ends every watch; cut: true  tears their connections
     answer: {status, body, headers, times, path}   the next requests whose path holds `path` are answered so
-    hang: true | false     requests get no answer at all
+    hang: true | false     requests get no answer at all; a text: those whose path holds it
     raw: "text"            these bytes go to every watch; split: N  what a watch sends goes N bytes at a time
 GET /_requests: every request so far: {method, path, args, token, open}; open: it is a watch that stands.
 """
@@ -179,7 +179,7 @@ class Api(Resource):
         self.gone, self.future = "event", "wait"
         self.bookmarks = 0.0
         self.answers: list[Thing] = []
-        self.hang = False
+        self.hang: bool | str = False
         self.split = 0
 
     # Objects.
@@ -235,7 +235,7 @@ class Api(Resource):
                 "agent": request.getHeader("user-agent"),
             }
         )
-        if self.hang:
+        if self.hang is True or (self.hang and self.hang in path):
             return NOT_DONE_YET
         for scripted in self.answers:
             if scripted["times"] > 0 and scripted.get("path", "") in path:

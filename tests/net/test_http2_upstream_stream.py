@@ -434,6 +434,34 @@ class DeadlineTests(Case):
             self.origin.turn(5.5)
             self.assertEqual(self.error(answered).reason, "upstream_send_timeout")
 
+    def test_an_origin_that_takes_little_at_a_time_is_no_stall(self) -> None:
+        self.setUp(window=10)
+        self.wire.credit = False
+        body = Body(None)
+        answered = self.ask("POST", body, None, head=5)
+        body.write(b"x" * 20)
+        for _ in range(3):
+            self.wire.h2.increment_flow_control_window(2, 1)
+            self.wire.flush()
+            self.origin.turn(5.2)
+            self.assertNoResult(answered)
+        self.origin.turn(5.2)
+        self.assertEqual(self.error(answered).reason, "upstream_send_timeout")
+
+    def test_the_head_is_waited_for_from_when_all_was_taken(self) -> None:
+        self.setUp(window=10)
+        self.wire.credit = False
+        body = Body(None)
+        answered = self.ask("POST", body, None, head=5)
+        body.write(b"x" * 20)
+        body.end()
+        self.origin.turn(4)
+        self.wire.take(1, 10)
+        self.origin.turn(4)
+        self.assertNoResult(answered)
+        self.origin.turn(1.3)
+        self.assertEqual(self.error(answered).reason, "upstream_head_timeout")
+
     def test_idle(self) -> None:
         sink = drain(self.begun(idle=3).body)
         for _ in range(3):

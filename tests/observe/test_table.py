@@ -12,7 +12,7 @@ BOUNDED = {
     # Named by the configuration.
     "route", "listener", "upstream",
     # One of a fixed list: statuses and known methods, our own reasons and outcomes, pool states, generations of the collector.
-    "method", "code", "reason", "outcome", "state", "generation", "metric",
+    "method", "code", "reason", "outcome", "state", "generation", "metric", "kind", "importance",
     # Said once by the process about itself.
     "version", "python", "loop",
 }  # fmt: skip

@@ -9,7 +9,9 @@ from twisted.internet.defer import CancelledError
 from edgegw.exchange.body import Body
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import answer, refused
+from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.retry import RetrySettings
+from edgegw.upstream.standing import Hold
 from tests.targets.test_proxy import Case, close, nothing, reset
 from tests.wire.tables import OK
 
@@ -150,6 +152,14 @@ class OnTests(Case):
             self.assertEqual((self.received(), self.in_flight()), ([1], [0]))
             self.assertEqual(self.cluster.endpoints[0].pool.leased, 0)
 
+    def test_who_goes_during_the_wait_is_not_asked(self) -> None:
+        self.build([answer(b"", 503)], [], [answer(b"third")], on=[503], backoff={"base": "5s", "most": "5s"})
+        answered = self.start(make_exchange())
+        self.turn()
+        self.cluster.endpoints[1].hold(Hold.DRAINED, "test")
+        self.turn(5)
+        self.assertEqual(self.successResultOf(answered).body.take_ready(), b"third")
+
     def test_no_more_of_a_body_is_taken_while_nobody_reads_it(self) -> None:
         self.build([], backoff={"base": "5s", "most": "5s"})
         told: list[str] = []
@@ -175,3 +185,18 @@ class OnTests(Case):
 
     def count(self, family: str) -> dict[str, float]:
         return {key[1]: cell.value for key, cell in getattr(self.registry, family) if cell.value}
+
+
+class StickyTests(Case):
+    def test_whoever_answers_is_remembered(self) -> None:
+        """The endpoint of the last attempt, not that of the first."""
+        wanted = None
+        for script in ([reset], [answer()]):
+            self.proxy(
+                script, [answer()], balance=BalanceSettings.model_validate({"by": "round_robin", "sticky": "node"})
+            )
+            response = self.ask()
+            cookie = response.headers.get(b"set-cookie") or b""
+            self.assertTrue(cookie.startswith(b"node="), cookie)
+            self.assertNotEqual(cookie, wanted)
+            wanted = cookie

@@ -161,6 +161,16 @@ class HedgingTests(Case):
         for each in running:
             each.addErrback(lambda _: None).cancel()
 
+    def test_not_when_it_could_not_end_in_time(self) -> None:
+        for left_s, tries in ((0.1, 1), (1.0, 2)):
+            self.build([nothing], [nothing])
+            exchange = make_exchange()
+            exchange.deadline_s = self.origins[0].clock.seconds() + left_s
+            answered = self.start(exchange)
+            self.turn(0.5)
+            self.assertEqual(sum(self.received()), tries)
+            answered.addErrback(lambda _: None).cancel()
+
     def test_only_at_another_endpoint(self) -> None:
         self.build([nothing])
         answered = self.begin()
@@ -208,10 +218,14 @@ class HedgingTests(Case):
     def test_repr(self) -> None:
         self.build([nothing], [nothing])
         made = Hedging(self.made._attempts, make_exchange(), None)
-        made.run().addErrback(lambda _: None)
+        done = made.run()
         self.turn(0.3)
         self.assertEqual(repr(made), "<Hedging 2 running, 0 missed of 2>")
-        made._done.cancel()
+        self.wire(0).reset()
+        self.assertEqual(repr(made), "<Hedging 1 running, 1 missed of 2>")
+        self.wire(1).reset()
+        self.assertIs(self.successResultOf(done).endpoint, self.cluster.endpoints[1])
+        self.assertEqual(made.tried, (self.cluster.endpoints[0],))
 
 
 class Http2Tests(SynchronousTestCase):

@@ -83,6 +83,7 @@ class PatienceTests(Case):
     def test_over_with_the_head(self) -> None:
         self.build([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"])
         response = self.ask()
+        self.assertEqual(len(self.origins[0].wheel), 1, "the connection's own")
         self.turn(3)
         self.assertIsNone(response.body.error)
 

@@ -47,12 +47,15 @@ class Case(SynchronousTestCase):
     wait_s = 0.0
     retry: Any = None
 
-    def proxy(self, *scripts: list[Any], host: str = "preserve", timeouts: Any = None, **pool: Any) -> None:
+    def proxy(
+        self, *scripts: list[Any], host: str = "preserve", timeouts: Any = None, balance: Any = None, **pool: Any
+    ) -> None:
         first = Origin(*scripts[0])
         others = [Origin(*script, clock=first.clock, wheel=first.wheel) for script in scripts[1:]]
         self.origins = [first, *others]
         timeouts = timeouts or UpstreamTimeouts()
-        self.cluster = cluster(*self.origins, pool=PoolSettings(**pool), host=host, timeouts=timeouts)
+        said = {"balance": balance} if balance is not None else {}
+        self.cluster = cluster(*self.origins, pool=PoolSettings(**pool), host=host, timeouts=timeouts, **said)
         self.registry = Registry()
         metrics = self.registry.upstream("shop")
         self.made = Proxy(self.cluster, 5.0, 10.0, first.clock.seconds, metrics, self.retry)

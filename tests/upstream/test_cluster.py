@@ -11,7 +11,10 @@ from edgegw.exchange.model import Outcome
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
+from edgegw.upstream.balance.settings import BalanceSettings
+from edgegw.upstream.bulkhead import BulkheadSettings
 from edgegw.upstream.cluster import CONFIG, Cluster
+from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.health.settings import HealthSettings
 from edgegw.upstream.standing import Hold
@@ -21,6 +24,10 @@ SOURCE = "file x"
 
 def named(number: int, held: str = "", **settings: Any) -> Named:
     return Named(EndpointSettings(url=f"http://origin-{number}:80", **settings), held)
+
+
+def endpoints(count: int) -> tuple[EndpointSettings, ...]:
+    return tuple(named(number).settings for number in range(count))
 
 
 class Case(SynchronousTestCase):
@@ -198,6 +205,15 @@ class ReloadTests(Case):
         old.end()
         return new
 
+    def elsewhere(self, old: Cluster, count: int | None = None) -> Cluster:
+        """The same upstream, or with so many endpoints, over other connections."""
+        said = old.settings if count is None else old.settings.model_copy(update={"endpoints": endpoints(count)})
+        there = Connector(old.environment.reactor, old.environment.wheel, old.environment.resolver, None, 1.0)
+        new = Cluster(old.name, said, there, old._balancer, old.environment)
+        new.begin(old)
+        old.end()
+        return new
+
     def test_what_stays_comes_with_its_standing(self) -> None:
         old = self.make()
         old.update(SOURCE, [named(2)])
@@ -248,3 +264,36 @@ class ReloadTests(Case):
         self.assertEqual([each.weight for each in new.endpoints], [1, 9, 1])
         self.assertIn("closed", repr(old.endpoints[0].pool))
         self.assertNotIn("closed", repr(new.endpoints[0].pool))
+
+    def test_of_other_connections_doubts_stay_until_a_probe_passes(self) -> None:
+        old = self.make(3, health=HealthSettings())
+        old.update(SOURCE, [named(3)])
+        old.endpoints[0].hold(Hold.FAILING, "connect_refused")
+        old.endpoints[1].hold(Hold.EJECTED, "500s")
+        old.endpoints[3].release(Hold.PENDING)
+        new = self.elsewhere(old)
+        self.assertEqual([each.standing.state for each in new.endpoints], ["pending", "pending", "ready", "ready"])
+        self.assertEqual(new.endpoints[0].standing.reasons[Hold.PENDING], "failing before the reload")
+        self.assertEqual(self.chosen(new), {"2", "3"})
+
+    def test_of_other_connections_one_that_joins_waits_for_its_first_probe(self) -> None:
+        new = self.elsewhere(self.make(1, health=HealthSettings()), count=2)
+        self.assertEqual([each.standing.state for each in new.endpoints], ["ready", "pending"])
+
+    def test_of_other_connections_slow_start_goes_on(self) -> None:
+        old = self.make(2, balance=BalanceSettings(slow_start="10s"))
+        old.update(SOURCE, [named(2)])
+        old.endpoints[1].weigh(warmth=0.5)
+        old.endpoints[2].weigh(warmth=1.0)
+        new = self.elsewhere(old)
+        self.assertEqual([each.warmth for each in new.endpoints], [1.0, 0.5, 1.0])
+
+    def test_one_that_joins_waits_for_its_first_probe(self) -> None:
+        old = self.make(1, health=HealthSettings())
+        new = self.after(old, endpoints=(named(0).settings, named(1).settings))
+        self.assertEqual([each.standing.state for each in new.endpoints], ["ready", "pending"])
+        self.assertEqual(self.chosen(new), {"0"})
+
+    def test_whoever_is_inside_a_bulkhead_counts_on(self) -> None:
+        old = self.make(1, bulkhead=BulkheadSettings(requests=1))
+        self.assertIs(self.elsewhere(old).bulkhead, old.bulkhead)

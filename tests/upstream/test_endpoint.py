@@ -8,6 +8,7 @@ from edgegw.exchange.model import Outcome
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointUrl
+from edgegw.upstream.endpoint import Endpoint
 
 
 class EndpointTests(SynchronousTestCase):
@@ -27,3 +28,35 @@ class EndpointTests(SynchronousTestCase):
         endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
         self.assertEqual(endpoint.in_flight, 1)
         self.assertIn("in_flight=1", repr(endpoint))
+
+
+class Follower:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+
+    def load_changed(self, endpoint: Endpoint, by: int) -> None:
+        self.told.append((by, endpoint.in_flight))
+
+
+class LoadTests(SynchronousTestCase):
+    def test_followers_are_told_what_is_in_flight(self) -> None:
+        (endpoint,) = cluster(Origin()).endpoints
+        follower = Follower()
+        endpoint.follow_load(follower)
+        endpoint.in_flight += 1
+        endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
+        self.assertEqual(follower.told, [(1, 1), (-1, 0)])
+
+    def test_nobody_is_kept_by_being_a_follower(self) -> None:
+        (endpoint,) = cluster(Origin()).endpoints
+        kept = Follower()
+        for follower in (Follower(), kept, Follower()):
+            endpoint.follow_load(follower)
+        del follower
+        endpoint.in_flight += 1
+        endpoint.follow_load(last := Follower())
+        self.assertEqual(len(endpoint._followers), 2)
+        endpoint.in_flight -= 1
+        self.assertEqual((kept.told, last.told), ([(1, 1), (-1, 0)], [(-1, 0)]))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -37,7 +37,7 @@ class Loop:
 
     def __init__(
         self,
-        clock: Any,
+        clock: IReactorTime,
         chance: random.Random,
         ask: Callable[[int], Awaitable[Reply]],
         heard: Callable[[Reply, bool], bool],
@@ -51,14 +51,17 @@ class Loop:
         self._failed = failed
         self._setbacks = 0
         self._idle = 0
+        self._is_on = False
         self._running: Deferred[None] | None = None
 
     def start(self) -> None:
         """Begin."""
+        self._is_on = True
         self._running = Deferred.fromCoroutine(self._run())
 
     def stop(self) -> None:
-        """End; nothing is told any more."""
+        """End; nothing is told any more. Whoever is told something may call this."""
+        self._is_on = False
         running, self._running = self._running, None
         if running is not None:
             running.addErrback(lambda _: None)
@@ -66,8 +69,10 @@ class Loop:
 
     async def _run(self) -> None:
         try:
-            while True:
-                await deferLater(self._clock, await self._turn())
+            while self._is_on:
+                pause_s = await self._turn()
+                if self._is_on:
+                    await deferLater(self._clock, pause_s)
         except CancelledError:
             return
 
@@ -109,5 +114,5 @@ class Loop:
         return max(FLOOR_S, wait_s, error.retry_after_s)
 
     def __repr__(self) -> str:
-        state = "stopped" if self._running is None else "asking"
+        state = "asking" if self._is_on else "stopped"
         return f"<Loop {state}, index {self.index}, {self._setbacks} setbacks>"

@@ -36,9 +36,8 @@ class ConsulSettings(Settings):
     )
     wait: Duration = Field(
         default=15.0,
-        ge=1,
         le=WAIT_MAX_S,
-        description="How long the agent holds a question back while nothing changes; a dead agent is noticed after that.",
+        description="How long the agent holds a question back while nothing changes, at least 1s; so late a dead agent is noticed.",
     )
     timeout: Duration = Field(
         default=5.0, gt=0, le=60, description="For an answer that is not held back, and beyond `wait` for one that is."
@@ -50,6 +49,13 @@ class ConsulSettings(Settings):
         url = EndpointUrl.parse(value)
         if url.path or url.http2:
             raise ValueError("an agent is reached by http:// or https://")
+        return value
+
+    @field_validator("wait")
+    @classmethod
+    def _is_long(cls, value: float) -> float:
+        if value < 1.0:
+            raise ValueError("questions are held back for at least 1s; else they would be polling")
         return value
 
     @model_validator(mode="after")

@@ -103,7 +103,6 @@ class Reflector(Generic[Item]):
     def stop(self) -> None:
         """End; nothing is told any more. The connections belong to the client."""
         running, self._running = self._running, None
-        self._pulse.stop()
         if running is not None:
             running.addErrback(lambda _: None)
             running.cancel()

@@ -16,7 +16,7 @@ from edgegw.net.nats.connection import LoginRefused, NatsConnection, NatsError
 from edgegw.net.nats.dialing import Dialer
 from edgegw.net.nats.inbox import NO_RESPONDERS, Inbox
 from edgegw.net.nats.settings import Server, parse_server
-from edgegw.wire.nats import MAX_PAYLOAD, PING, Message, publish, subscribe, unsubscribe
+from edgegw.wire.nats import MAX_PAYLOAD, Message, publish, subscribe, unsubscribe
 
 BACK_OFF_S = 0.5, 15.0
 """The first pause after all servers were tried, and the longest; what is waited is a part of it by chance."""
@@ -34,8 +34,8 @@ class Owner(Protocol):
     def opened(self) -> None:
         """Connected, and subscribed again to everything."""
 
-    def alive(self) -> None:
-        """The server answers, told with every ping."""
+    def alive(self, sent_s: float) -> None:
+        """The server answers the PING that was sent then, by the client's clock."""
 
     def lost(self, reason: str) -> None:
         """Not connected any more. It goes on trying."""
@@ -95,7 +95,7 @@ class NatsClient:
         self._stopped: Deferred[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
         self._sid = 0
-        self._inbox = Inbox(f"_INBOX.{chance.getrandbits(128):032x}")
+        self._inbox = Inbox(self.fresh_inbox())
         self.subscribe(self._inbox.subject, self._inbox.message)
         self.dropped = 0
 
@@ -124,8 +124,10 @@ class NatsClient:
         connection = self._connection
         if connection is None or not connection.is_open:
             return None
-        self._stopped = stopped = Deferred()
-        connection.send(b"".join(unsubscribe(sid) for sid in self._subscriptions) + PING)
+        stopped: Deferred[None] = Deferred()
+        self._stopped = stopped
+        connection.send(b"".join(unsubscribe(sid) for sid in self._subscriptions))
+        connection.ping()
         self._call = self._clock.callLater(_DRAIN_S, self._cut)
         return stopped
 
@@ -170,6 +172,15 @@ class NatsClient:
         """Listen no more."""
         if self._subscriptions.pop(subscription.sid, None) is not None and self._connection is not None:
             self._connection.send(unsubscribe(subscription.sid))
+
+    def ping(self) -> None:
+        """Ask now whether the server is there; `Owner.alive` has the answer."""
+        if self._connection is not None:
+            self._connection.ping()
+
+    def fresh_inbox(self) -> str:
+        """A subject that nobody can guess, to subscribe to."""
+        return f"_INBOX.{self._chance.getrandbits(128):032x}"
 
     def request(self, subject: str, payload: bytes, timeout_s: float) -> Deferred[Message]:
         """The first answer. Cancelling it forgets the question.
@@ -241,10 +252,10 @@ class NatsClient:
             # Whatever somebody published must not end the connection.
             _log.failure("A message on {subject} was not understood", subject=repr(message.subject[:200]))
 
-    def alive(self) -> None:
+    def alive(self, sent_s: float) -> None:
         """Of the connection."""
         if self._running:
-            self._owner.alive()
+            self._owner.alive(sent_s)
         elif self._connection is not None:
             # Drained: the server has taken all that was said.
             self._connection.end()

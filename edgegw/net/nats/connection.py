@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -35,8 +36,8 @@ class Heard(Protocol):
     def message(self, message: Message) -> None:
         """For one of the subscriptions."""
 
-    def alive(self) -> None:
-        """The server answered a PING."""
+    def alive(self, sent_s: float) -> None:
+        """The server answered the PING that was sent then."""
 
     def informed(self, info: Mapping[str, Any]) -> None:
         """The server says something new of itself."""
@@ -80,7 +81,8 @@ class NatsConnection(TwistedProtocol):
         self._state = "greeting"
         self._was_open = False
         self._why = ""
-        self._pings = 0
+        self._pings: deque[float] = deque()
+        """When those that are not answered were sent."""
         self._call: IDelayedCall | None = None
 
     @property
@@ -92,6 +94,12 @@ class NatsConnection(TwistedProtocol):
         """Bytes of the codec; nothing happens when the connection is gone."""
         if self._state not in ("closed", "ending"):
             self.transport.write(data)
+
+    def ping(self) -> None:
+        """Ask whether the server is there; `Heard.alive` has the answer."""
+        if self._state == "open":
+            self._pings.append(self._clock.seconds())
+            self.send(PING)
 
     def end(self, why: str = "we closed it") -> None:
         """Close when what was sent is gone."""
@@ -182,24 +190,22 @@ class NatsConnection(TwistedProtocol):
         self.send(connect(options) + PING)
 
     def _pong(self) -> None:
-        self._pings = 0
         if self._state == "login":
             self._state = "open"
             self._was_open = True
             self.transport.registerProducer(self, True)
-            self._call = self._clock.callLater(self._ping_s, self._ping)
+            self._call = self._clock.callLater(self._ping_s, self._beat)
             self.ready.callback(self)
-        elif self._state == "open":
-            self._heard.alive()
+        elif self._state == "open" and self._pings:
+            self._heard.alive(self._pings.popleft())
 
-    def _ping(self) -> None:
+    def _beat(self) -> None:
         self._call = None
-        if self._pings >= PINGS_MAX:
+        if self._pings and self._clock.seconds() - self._pings[0] >= PINGS_MAX * self._ping_s:
             self.abort(f"no answer to {PINGS_MAX} pings")
             return
-        self._pings += 1
-        self._call = self._clock.callLater(self._ping_s, self._ping)
-        self.send(PING)
+        self._call = self._clock.callLater(self._ping_s, self._beat)
+        self.ping()
 
     def _err(self, text: str) -> None:
         words = text.lower()

@@ -54,7 +54,8 @@ class ConsistentHash:
         # Of each that may be chosen, the part of its keys that it takes.
         self._takes: dict[Endpoint, float] = {}
         self._in_flight = 0
-        # What the table in use was built for is not what there is.
+        # The weights that the latest table was begun with, and whether there are others now.
+        self._weights: dict[Endpoint, int] = {}
         self._stale = bool(members)
         if factor:
             for endpoint in members:
@@ -75,7 +76,7 @@ class ConsistentHash:
     def reweigh(self, endpoint: Endpoint) -> None:
         """Its share is another one."""
         self._shares.stale()
-        if self._table is not None and self._table.weights.get(endpoint) != endpoint.weight:
+        if self._weights.get(endpoint) != endpoint.weight:
             self._stale = True
         if endpoint in self._takes:
             self._takes[endpoint] = self._part(endpoint)
@@ -127,6 +128,7 @@ class ConsistentHash:
         self._stale = False
         began = self._building is not None
         self._building = self._build(self._members)
+        self._weights = {endpoint: endpoint.weight for endpoint in self._members}
         if len(self._members) <= AT_ONCE:
             while not self._step():
                 pass

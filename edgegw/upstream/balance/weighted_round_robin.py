@@ -18,8 +18,8 @@ _Due = tuple[int, float, int]
 that went by: one float for both would lose what makes rounds exact.
 """
 
-_GRAIN = 2.0**30
-"""Parts of a turn are multiples of 1 / this, so that turns add up without rounding."""
+_TURN = 720_720.0 * 1024
+"""One turn. Parts of it are whole numbers, so that they add up without rounding, and it can be divided by 1 to 16."""
 
 
 class WeightedRoundRobin:
@@ -35,9 +35,9 @@ class WeightedRoundRobin:
         # How much of a turn each has to wait still. Each begins at another part of it, so that light ones do not come all together
         # at the end of a round.
         self._left = [(2 * place + 1) / (2 * count) for place in range(count)]
-        # By place, as scheduled: shares, and turns since the round began.
+        # By place, as scheduled: how much a round has of turns, and how much of them is gone when the next one is due.
         self._shares = [0.0] * count
-        self._turns = [0.0] * count
+        self._gone = [0.0] * count
         self._eligible: tuple[int, ...] = ()
         self._heap: list[_Due] = []
         self._now = (0, 0.0)
@@ -81,24 +81,24 @@ class WeightedRoundRobin:
 
     def _take(self) -> Endpoint:
         """Whoever is due first has its turn."""
-        turn, part, place = self._heap[0]
-        if (turn, part) > self._now:
-            self._now = turn, part
+        number, part, place = self._heap[0]
+        if (number, part) > self._now:
+            self._now = number, part
         share = self._shares[place]
-        turns = self._turns[place] + 1.0
-        if turns >= share:
+        gone = self._gone[place] + _TURN
+        if gone >= share:
             # Exact for whole numbers, so that no round gets a turn of another one.
-            whole = turns // share
-            turns = max(0.0, turns - whole * share)
-            turn += int(whole)
-        self._turns[place] = turns
-        heapq.heapreplace(self._heap, (turn, turns / share, place))
+            rounds = gone // share
+            gone = max(0.0, gone - rounds * share)
+            number += int(rounds)
+        self._gone[place] = gone
+        heapq.heapreplace(self._heap, (number, gone / share, place))
         return self._members[place]
 
     def _note_what_is_left(self) -> None:
         began, gone = self._now
         for turn, part, place in self._heap:
-            wait = ((turn - began) + (part - gone)) * self._shares[place]
+            wait = ((turn - began) + (part - gone)) * self._shares[place] / _TURN
             self._left[place] = min(1.0, max(0.0, wait))
 
     def _schedule(self) -> None:
@@ -108,11 +108,11 @@ class WeightedRoundRobin:
         self._now = 0, 0.0
         self._heap = []
         for place in self._eligible:
-            share = self._shares[place] = self._members[place].share
-            left = round(self._left[place] * _GRAIN) / _GRAIN
+            share = self._shares[place] = self._members[place].share * _TURN
+            left = float(round(self._left[place] * _TURN))
             turn = int(left / share)
-            turns = self._turns[place] = max(0.0, left - turn * share)
-            self._heap.append((turn, turns / share, place))
+            gone = self._gone[place] = max(0.0, left - turn * share)
+            self._heap.append((turn, gone / share, place))
         heapq.heapify(self._heap)
 
     def __repr__(self) -> str:

@@ -336,7 +336,7 @@ class WatchTests(ApiCase):
         done, seen = self.watching(client)
         done.addErrback(lambda _: None)
         await self.until(lambda: seen, "opened")
-        await client.stop()
+        await client.stop().addTimeout(1.0, reactor)
         self.assertIn("0 open", repr(client))
         await self.until(lambda: not self.api.watches, "the double sees it")
         with self.assertRaises(ApiError):

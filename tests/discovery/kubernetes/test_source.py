@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
 from edgegw.discovery.interfaces import Surroundings
+from edgegw.discovery.kubernetes import client as clients
 from edgegw.discovery.kubernetes import reflector as reflecting
 from edgegw.discovery.kubernetes.settings import KubernetesSettings, Query
 from edgegw.discovery.kubernetes.source import K8S, KubernetesSource, build_kubernetes, collections, query_of
 from edgegw.discovery.settings import DiscoverySettings
-from tests.discovery.kubernetes.case import QUERY, ApiCase, reactor
+from tests.discovery.kubernetes.case import QUERY, SLICES, ApiCase, reactor
 from tests.live.kube_objects import endpoint, endpoint_slice, service
 
 ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
@@ -64,8 +65,7 @@ class WatchTests(SourceCase):
         _, told = self.source()
         await self.until(lambda: told.urls == [ONE], "the list")
         by_path = {each["path"]: each["args"] for each in self.api.requests}
-        slices = by_path["/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"]
-        self.assertEqual(slices["labelSelector"], "kubernetes.io/service-name=users")
+        self.assertEqual(by_path[SLICES]["labelSelector"], "kubernetes.io/service-name=users")
         self.assertEqual(by_path["/api/v1/namespaces/shop/services"]["fieldSelector"], "metadata.name=users")
 
     async def test_all_namespaces_by_selector(self) -> None:
@@ -140,6 +140,17 @@ class ServiceTests(SourceCase):
         self.api.control({"forbid": [["list", "services"]]})
         _, told = self.source()
         await self.until(lambda: told.urls == [ONE], "the list")
+        self.assertEqual(told.all("failed"), [])
+
+    async def test_services_do_not_answer(self) -> None:
+        """The first answer waits for them, but not for ever."""
+        self.patch(clients, "GET_S", 0.4)
+        self.api.control({"hang": "services"})
+        source, told = self.source()
+        await self.until(lambda: source._slices.known, "slices are listed")
+        await deferLater(reactor, 0.1)
+        self.assertEqual(told.told, [])
+        await self.until(lambda: told.urls == [ONE], "slices alone serve")
         self.assertEqual(told.all("failed"), [])
 
     async def test_which_port(self) -> None:

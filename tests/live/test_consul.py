@@ -1,0 +1,85 @@
+"""Discovery from Consul: `consul_cases` against the double always, and against a real agent where it can be had."""
+
+from typing import Any
+
+from tests.live import consul_cases
+from tests.live.cache import CannotHave
+from tests.live.consul_cases import Double, RealAgent
+from tests.live.consul_install import consul
+from tests.live.process import wait_until
+
+try:
+    consul()
+    MISSING = ""
+except CannotHave as reason:
+    MISSING = str(reason)
+
+
+class AgentTests(consul_cases.Cases):
+    """A real agent."""
+
+    kind = RealAgent
+    if MISSING:
+        skip = MISSING
+
+
+class DoubleTests(consul_cases.Cases):
+    """The double."""
+
+    kind = Double
+
+
+class TroubleTests(consul_cases.ConsulCase):
+    """What only a double can be made to do."""
+
+    agent: Double
+    kind = Double
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin()
+        self.agent.register(self.one)
+        self.serves("one")
+
+    def questions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.agent.call("GET", "/_requests")
+        return found
+
+    def test_half_open(self) -> None:
+        """Questions arrive, and no answer ever comes."""
+        with self.nothing_lost():
+            self.agent.control(hang=True, cut=True)
+            self.is_stale()
+            self.assertIn("no answer within", self.source()["last_error"])
+            self.agent.control(hang=False)
+            self.agent.register(self.two)
+            self.serves("one", "two", limit_s=40)
+            self.is_fresh()
+
+    def test_no_leader(self) -> None:
+        """What servers without one say is used; that it may be old is visible."""
+        with self.nothing_lost():
+            self.agent.control(headers={"X-Consul-Knownleader": "false", "X-Consul-Lastcontact": "20000"})
+            self.is_stale()
+            self.assertIn("its servers have no leader", self.source()["last_error"])
+            self.agent.register(self.two)
+            self.serves("one", "two")
+            self.is_stale()
+            self.agent.control(headers={})
+            self.is_fresh()
+
+    def test_pace(self) -> None:
+        """It asks once in `wait`; an index that goes backwards loses no change; an agent that holds nothing back is not hurried."""
+        before = len(self.questions())
+        wait_until(lambda: len(self.questions()) >= before + 3, "three more questions")
+        self.assertTrue(all(each["waits"] for each in self.questions()[before + 1 :]))
+        self.agent.control(index=5)
+        wait_until(lambda: self.questions()[-1]["args"].get("index") == ["5"], "it waits from the lower index on")
+        with self.nothing_lost() as load:
+            self.agent.register(self.two)
+            self.serves("one", "two", limit_s=5)
+            self.agent.control(blocks=False)
+            before, done = len(self.questions()), load.done
+            wait_until(lambda: load.done > done + 1000, "a thousand requests", 60)
+        self.assertLess(len(self.questions()) - before, 10)
+        self.assertEqual(self.source()["failing"], False)
