@@ -35,7 +35,7 @@ class DiscoverySettings(Settings):
     )
     # What is watched.
     service: str | None = Field(
-        default=None, min_length=1, description="k8s: NAMESPACE/NAME; consul: the name.", examples=["shop/users"]
+        default=None, min_length=1, description="k8s: NAMESPACE/NAME; consul, nats: the name.", examples=["shop/users"]
     )
     selector: str | None = Field(
         default=None,

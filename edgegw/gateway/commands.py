@@ -46,6 +46,9 @@ RUNNING, FILE = "running", "file"
 MOST_WAIT_S = 30.0
 """How long `events` may wait."""
 
+MOST_FOLLOWERS = 8
+"""How many may wait for events: half of the connections are left to those who want to do something."""
+
 _log = Logger("edgegw.gateway.commands")
 
 
@@ -231,6 +234,8 @@ async def _events(gateway: Gateway, arguments: Arguments) -> dict[str, Any]:
         raise CommandError("bad_argument", f'"wait_s" is from 0 to {MOST_WAIT_S:g}')
     events = gateway.event_log.events
     if wait_s and not events.since(since):
+        if gateway.event_log.waiting >= MOST_FOLLOWERS:
+            raise CommandError("busy", f"{MOST_FOLLOWERS} others wait for events already")
         await gateway.event_log.next(wait_s)
     return {"events": [event.as_data() for event in events.since(since)], "last": events.last}
 

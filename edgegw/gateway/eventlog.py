@@ -31,6 +31,8 @@ class EventLog:
         self._clock = clock
         self._began_s = clock.seconds()
         self._lines = 0
+        self.waiting = 0
+        """How many wait for the next event."""
         events.follow(self._happened)
 
     def _happened(self, event: Event) -> None:
@@ -55,8 +57,10 @@ class EventLog:
             if later.active():
                 later.cancel()
             if not happened.called:
+                self.waiting -= 1
                 happened.callback(None)
 
+        self.waiting += 1
         leave = self.events.follow(fire)
         later = self._clock.callLater(wait_s, fire)
         return happened

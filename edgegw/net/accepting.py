@@ -26,7 +26,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edgegw.net.loop import is_native, reporting_loop
-from edgegw.net.sockets import BACKLOG, Address, Place, TcpPlace, UnixPlace, address_of, adopt, bind, keep_alive, name_of
+from edgegw.net.sockets import (
+    BACKLOG,
+    Address,
+    Place,
+    TcpPlace,
+    UnixPlace,
+    address_of,
+    adopt,
+    bind,
+    keep_alive,
+    name_of,
+)
 from edgegw.net.transport import LoopTransport
 
 ACCEPTS_PER_TURN = 64

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from edgegw.gateway.commands import COMMANDS, CommandError
+from edgegw.gateway.commands import COMMANDS, MOST_FOLLOWERS, CommandError
 from tests.gateway.fakes import SHOP, FakeGateway
 
 OTHER = SHOP.replace("status: 200", "status: 404")
@@ -163,6 +163,17 @@ class CommandsTests(TestCase):
         self.gateway.clock.advance(5)
         self.assertEqual(self.successResultOf(waiting), {"events": [], "last": 2})
         self.assertEqual((await self.refused("events", wait_s=31.0)).reason, "bad_argument")
+
+    async def test_those_who_follow_leave_room_for_others(self) -> None:
+        events = self.gateway.event_log.events
+        for last in range(2):
+            said = {"since": last, "wait_s": 5.0}
+            waiting = [Deferred.fromCoroutine(self.ask("events", **said)) for _ in range(MOST_FOLLOWERS)]
+            self.assertEqual((await self.refused("events", **said)).reason, "busy")
+            self.assertEqual((await self.ask("events", since=last))["events"], [])
+            events.add("endpoint_added", "users", "http://a")
+            for each in waiting:
+                self.successResultOf(each)
 
     async def test_stop_answers_at_once(self) -> None:
         self.assertEqual(await self.ask("stop"), {"stopping": True, "lame_duck_s": 0.0, "grace_s": 1.0})

@@ -152,5 +152,5 @@ class PanicTests(Case):
         self.moods[2].be(ILL)
         self.await_states(gateway, "failing", "failing", "failing")
         answer = self.wire(gateway).ask("/")
-        self.assertEqual((answer.status, gateway.await_records(25)[-1]["flag"]), (503, "no_endpoint"))
+        self.assertEqual((answer.status, gateway.await_records(13)[-1]["flag"]), (503, "no_endpoint"))
         self.assertTrue(answer.header("retry-after"))

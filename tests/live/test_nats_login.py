@@ -3,6 +3,8 @@
 import json
 import time
 
+from nats.js.api import KeyValueConfig
+
 from tests.certs import Authority
 from tests.live.nats_case import NatsCase, front
 from tests.live.nats_server import NatsServer
@@ -70,6 +72,32 @@ class LoginTests(NatsCase):
         self.start(config, "user: gw, password: pw12")
         self.assertIn("does not let us listen: Permissions Violation for Subscription", self.last_error())
         wait_until(lambda: self.state() == "stale", "it is stale", 20)
+
+    LEAST = """authorization {users: [
+        {user: all, password: all1}
+        {user: gw, password: pw12, permissions: {
+            publish: ["gateway.services.discover", "$JS.API.CONSUMER.CREATE.KV_services",
+                      "$JS.API.CONSUMER.DELETE.KV_services.*", "$JS.FC.KV_services.>"]
+            subscribe: ["gateway.services.>", "_INBOX.>"]
+        }}
+    ]}"""
+    """What docs/how-to/nats.md says that a gateway needs."""
+
+    def test_least_permissions(self) -> None:
+        for query in ("service: users", "bucket: services"):
+            one = self.origin("one")
+            self.nats = self.serve(NatsServer(self.LEAST))
+            self.peer = self.join(user="all", password="all1")
+            stream = self.peer.client.jetstream()
+            bucket = self.peer.run(stream.create_key_value(KeyValueConfig(bucket="services")))
+            text = front(self.to("ping: 1s, user: gw, password: pw12"), query)
+            self.gateway = self.serve(Gateway(text, before=self.before))
+            self.comes_in()
+            self.register(one)
+            self.peer.run(bucket.put("users.one", self.instance(one)))
+            self.await_answers("one")
+            self.assertEqual(self.upstream()["discovery"]["last_error"], "")
+            self.assertNotIn("refuses", self.gateway.log())
 
     def test_tls(self) -> None:
         files = self.tls_files()

@@ -9,7 +9,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.net.sockets import TcpPlace, UnixPlace, address_of, adopt, bind, name_of
+from edgegw.net.sockets import TcpPlace, UnixPlace, address_of, adopt, bind, keep_alive, name_of
 
 
 class BindTests(SynchronousTestCase):
@@ -64,6 +64,27 @@ class BindTests(SynchronousTestCase):
             file.write("precious")
         self.assertRaises(CannotListenError, bind, UnixPlace(path))
         self.assertTrue(os.path.exists(path))
+
+
+class KeepAliveTests(SynchronousTestCase):
+    def test_accepted_connections_are_asked_whether_they_live(self) -> None:
+        listening = bind(TcpPlace("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        keep_alive(listening)
+        peer = socket.create_connection(listening.getsockname(), 5)
+        self.addCleanup(peer.close)
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        self.addCleanup(accepted.close)
+        self.assertEqual(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+        tcp = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+        self.assertEqual([accepted.getsockopt(socket.IPPROTO_TCP, each) for each in tcp], [60, 10, 6])
+
+    def test_nothing_of_a_unix_socket(self) -> None:
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        keep_alive(sock)
+        self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 0)
 
 
 class AdoptTests(SynchronousTestCase):

@@ -68,6 +68,7 @@ class Announcements:
         self._asking: Deferred[None] | None = None
         self._told = False
         self._fault = ""
+        self._complaint = ""
         self._answers = 0
         self._checked_s: float | None = None
         prefix = scope.root
@@ -119,6 +120,7 @@ class Announcements:
             return
         if self._reactor.seconds() - sent_s > LATE_S:
             self._table.spare()
+            self._checked_s = None
         elif self._checked_s is not None and sent_s >= self._checked_s:
             if self._table.expire(sent_s):
                 self._changed()
@@ -143,7 +145,8 @@ class Announcements:
             # What can't be heard is as good as silent.
             self._fault = f"the server does not let us listen: {words}"
             self.failed(self._fault)
-        else:
+        elif words != self._complaint:
+            self._complaint = words
             _log.warn("{name}: the server refuses: {words}", name=self.name, words=words)
 
     # Time.

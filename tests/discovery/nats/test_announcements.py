@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.logger import globalLogPublisher
+
 from edgegw.discovery.interfaces import Source
 from edgegw.discovery.nats.announcements import Announcements
 from edgegw.discovery.nats.instance import Scope
-from tests.discovery.doubles import named
+from tests.discovery.doubles import a, named
+from tests.discovery.feeding import FeedCase
 from tests.discovery.nats.case import Listener, SourceCase
 
 
@@ -290,10 +293,17 @@ class FaultTests(Case):
         self.assertEqual((set(self.listener.failures), self.listener.confirmations), ({words}, 0))
 
     def test_not_allowed_to_ask(self) -> None:
-        """Announcements are heard all the same."""
+        """Announcements are heard all the same; it is told once."""
+        told: list[Any] = []
+        globalLogPublisher.addObserver(told.append)
+        self.addCleanup(globalLogPublisher.removeObserver, told.append)
         self.begin()
-        self.peer.deliver(b"-ERR 'Permissions Violation for Publish to \"p.discover\"'\r\n")
+        for _ in range(3):
+            self.peer.deliver(b"-ERR 'Permissions Violation for Publish to \"p.discover\"'\r\n")
         self.wait(11)
+        self.assertEqual(
+            [each["words"] for each in told if "words" in each], ['Permissions Violation for Publish to "p.discover"']
+        )
         self.assertEqual((self.listener.failures, self.listener.confirmations), ([], 1))
 
     def test_stop(self) -> None:
@@ -310,3 +320,20 @@ class FaultTests(Case):
         self.begin(admit=False)
         self.source.stop()
         self.assertEqual((self.clock.getDelayedCalls(), self.listener.failures), ([], []))
+
+
+class FeedTests(FeedCase):
+    """What a source is given at the start."""
+
+    def test_known(self) -> None:
+        """What the feed keeps, also from the one before it."""
+        old = self.feed()
+        self.assertEqual(list(old.known()), [])
+        old.found(a(1, 2))
+        self.assertEqual(list(old.known()), a(1, 2))
+        fresh = self.feed(start=False)
+        fresh.succeed(old)
+        given: list[Any] = []
+        self.source.start = lambda listener: given.extend(listener.known())  # type: ignore[method-assign]
+        fresh.startService()
+        self.assertEqual(given, a(1, 2))
