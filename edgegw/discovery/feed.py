@@ -72,6 +72,8 @@ class Feed(MultiService):
         self._given: tuple[Named, ...] = ()
         """To the upstream."""
         self._predecessor: Feed | None = None
+        self._others: set[str] = set()
+        """Sources that were here before and whose words still hold."""
         self._urls: dict[str, EndpointUrl] = {}
         self._refused_by_source: set[str] = set()
         self._left_out = 0
@@ -92,6 +94,9 @@ class Feed(MultiService):
     def succeed(self, old: Feed) -> None:
         """Call before the start: this feed takes the place of another one, whose words hold until this one's source answers."""
         self._predecessor = old
+        # It may never have answered itself, and those before it still wait to be buried.
+        self._others = {old.source.name, *old._others} - {self.source.name}
+        old._predecessor = None
 
     def startService(self) -> None:
         """Twisted: serve what is remembered, then watch."""
@@ -260,10 +265,11 @@ class Feed(MultiService):
             _log.failure("{feed!r}: the upstream did not take its endpoints", feed=self)
 
     def _bury(self) -> None:
-        """The feed that was here before has nothing to say any more."""
-        old, self._predecessor = self._predecessor, None
-        if old is not None and old.source.name != self.source.name:
-            self._outlet.update(old.source.name, ())
+        """The feeds that were here before have nothing to say any more."""
+        self._predecessor = None
+        others, self._others = self._others, set()
+        for name in sorted(others):
+            self._outlet.update(name, ())
 
     # What is remembered.
 

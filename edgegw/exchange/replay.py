@@ -23,7 +23,7 @@ class Replay:
         self._sink: BodySink | None = None
         self._ended: tuple[Field, ...] | None = None
         self._error: GatewayError | None = None
-        self._reading = False
+        self._reading = self._held = False
 
     @property
     def possible(self) -> bool:
@@ -57,6 +57,7 @@ class Replay:
         """
         if self._kept is None:
             raise RuntimeError(f"the beginning of the body is gone: {self!r}")
+        self._held = False
         for chunk in self._kept:
             sink.write(chunk)
         if self._error is not None:
@@ -65,7 +66,10 @@ class Replay:
             sink.end(self._ended)
         else:
             self._sink = sink
-            if self._reading:
+            if self._held:
+                # What was kept is as much as its peer takes for now: it says when there may be more.
+                pass
+            elif self._reading:
                 # Paused since the last sink left, by it or by `detach`.
                 self._body.resume()
             else:
@@ -87,10 +91,12 @@ class Replay:
 
     def pause(self) -> None:
         """The sink's peer is slow."""
+        self._held = True
         self._body.pause()
 
     def resume(self) -> None:
         """The sink's peer reads again."""
+        self._held = False
         self._body.resume()
 
     def cancel(self) -> None:

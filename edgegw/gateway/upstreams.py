@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgegw.config.problems import Problems
 from edgegw.discovery.feed import Feed
+from edgegw.discovery.settings import DiscoverySettings
 from edgegw.gateway.settings import GatewaySettings, GatewayUpstreamSettings, merged
 from edgegw.net.geo import GeoDatabases
 from edgegw.net.tls import UpstreamTls
@@ -117,14 +118,19 @@ class Upstreams:
 
 def _is_secure(settings: UpstreamSettings) -> bool:
     """Whether TLS may be needed: what will be discovered is not known yet."""
-    discovers = isinstance(settings, GatewayUpstreamSettings) and settings.discovery is not None
-    return discovers or any(EndpointUrl.parse(each.url).secure for each in settings.endpoints)
+    return _discovery(settings) is not None or any(EndpointUrl.parse(each.url).secure for each in settings.endpoints)
+
+
+def _discovery(settings: UpstreamSettings) -> DiscoverySettings | None:
+    return settings.discovery if isinstance(settings, GatewayUpstreamSettings) else None
 
 
 def _ways(settings: UpstreamSettings) -> tuple[object, ...]:
     """What a pool's connections depend on."""
-    times, version = settings.timeouts, settings.proxy_protocol
-    return settings.tls, settings.pool, times.connect, settings.protocol, version, _is_secure(settings)
+    times, version, discovery = settings.timeouts, settings.proxy_protocol, _discovery(settings)
+    # Where a name may lead is asked when it is connected to: connections that stand must not outlive what was allowed.
+    allowed = discovery.allow if discovery is not None else None
+    return settings.tls, settings.pool, times.connect, settings.protocol, version, _is_secure(settings), allowed
 
 
 def _check_versions(settings: UpstreamSettings, problems: Problems) -> None:

@@ -8,6 +8,7 @@ metrics. What the downstream peer did, or a deadline of the exchange, says nothi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn, Protocol
 
@@ -26,6 +27,7 @@ from edgegw.upstream.breaker import verdict_of
 from edgegw.upstream.bulkhead import Bulkhead
 from edgegw.upstream.conditions import kind_of_error
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.wire.events import ResponseHead
 from edgegw.wire.headers import Field
 
 STALE_S = 1.0
@@ -140,10 +142,16 @@ class Attempts:
         return not self._judges or not self._conditions.of_answer(result, self._way.repeats(exchange))
 
     async def attempt(
-        self, exchange: Exchange, endpoint: Endpoint, token: int, upload: Upload | None, fresh: bool = False
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        token: int,
+        upload: Upload | None,
+        fresh: bool = False,
+        voice: Callable[[ResponseHead], None] | None = None,
     ) -> Result:
         """One attempt, `fresh` if not on a connection that has been there. It settles the token of `admit` in any case; if it is
-        answered, the endpoint has it in flight until the exchange ends, or `drop`.
+        answered, the endpoint has it in flight until the exchange ends, or `drop`. voice: gets 1xx heads, not the exchange.
         """
         clock, started_s, way = self._clock, exchange.started_s, self._way
         began_s = connect_s = clock() - started_s
@@ -155,6 +163,8 @@ class Attempts:
         try:
             # Before a connection is taken: nothing that can go wrong here may cost one.
             call = way.call(exchange, endpoint, upload if patience is None else patience.shield(upload))
+            if voice is not None:
+                call.informational = voice
             connection = None if fresh else way.take(endpoint)
             if connection is None:
                 connecting = way.connect(exchange, endpoint)
@@ -227,7 +237,11 @@ class Attempts:
                 # The rest of it waits for the next connection, so that no more than its limit is kept.
                 upload.detach()
             found = course.following(endpoint, result)
-            following = found and await self._when_due(exchange, raced, found, upload)
+            try:
+                following = found and await self._when_due(exchange, raced, found, upload)
+            except BaseException:
+                course.give_back()
+                raise
             if not following:
                 break
             try:
@@ -288,8 +302,12 @@ class Attempts:
 
     def _left(self, endpoint: Endpoint, token: int, exchange: Exchange, outcome: Outcome) -> None:
         """The exchange is over, whose answer was this endpoint's."""
-        endpoint.left(exchange, outcome)
         error, breaker = outcome.error, self._cluster.breaker
+        if error is not None and (exchange.upstream, exchange.endpoint) != (self._cluster.name, endpoint.name):
+            # A fallback answered in its place: whatever broke off was not its doing.
+            endpoint.in_flight -= 1
+            return
+        endpoint.left(exchange, outcome)
         if error is not None and error.side is Side.UPSTREAM and breaker is not None:
             breaker.broke(token)
 

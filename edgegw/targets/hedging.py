@@ -18,6 +18,7 @@ from edgegw.exchange.replay import Replay
 from edgegw.net.call import Upload
 from edgegw.targets.course import Result
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.wire.events import ResponseHead
 
 if TYPE_CHECKING:
     from edgegw.targets.attempts import Attempts
@@ -50,6 +51,7 @@ class Hedging:
         self._done: Deferred[Raced] = Deferred(lambda _: self._stop())
         self._missed: list[Raced] = []
         self._over = False
+        self._speaker: Endpoint | None = None
         self.tried: tuple[Endpoint, ...] = ()
 
     def run(self) -> Deferred[Raced]:
@@ -78,7 +80,16 @@ class Hedging:
 
     def _begin(self, endpoint: Endpoint, token: int, upload: Upload | None) -> None:
         self._asked = (*self._asked, endpoint)
-        running = Deferred.fromCoroutine(self._attempts.attempt(self._exchange, endpoint, token, upload))
+
+        def voice(head: ResponseHead) -> None:
+            # Who has something to say before its answer does so for all: the client should not hear it twice.
+            self._speaker = self._speaker or endpoint
+            if self._speaker is endpoint:
+                self._exchange.informational(head)
+
+        running = Deferred.fromCoroutine(
+            self._attempts.attempt(self._exchange, endpoint, token, upload, False, voice)
+        )
         self._running[endpoint] = running
         running.addCallbacks(
             lambda result: self._ended(Raced(endpoint, token, result)), lambda failure: self._broke(endpoint, failure)

@@ -161,6 +161,6 @@ def retry_after_s(value: bytes | None, wall_s: float) -> float | None:
         return float(text) if len(text) <= 9 else None
     try:
         date = parsedate_to_datetime(text.decode("ascii"))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return max((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - wall_s, 0.0)

@@ -101,6 +101,25 @@ class MemoryTests(FeedCase):
         self.source.listener.found(a(2))
         self.assertEqual(self.given[1:], [("fake y", a(2)), ("fake x", [])])
 
+    def test_succeeds_one_that_never_answered(self) -> None:
+        """A typo in the configuration, loaded and put right: what was there before it leaves too, once."""
+        first = self.feed()
+        self.source.listener.found(a(1))
+        first.stopService()
+        second = self.feed(FakeSource("typo"), start=False)
+        second.succeed(first)
+        second.startService()
+        second.stopService()
+        third = self.feed(FakeSource("fake y"), start=False)
+        third.succeed(second)
+        self.assertIsNone(second._predecessor, "reloads make no chain")
+        third.startService()
+        self.source.listener.found(a(2))
+        self.assertEqual(self.given[1:], [("fake y", a(2)), ("fake x", []), ("typo", [])])
+        self.wait(5)
+        self.source.listener.found(a(3))
+        self.assertEqual(self.given[4:], [("fake y", a(3))])
+
     def test_succeeds_the_same_source(self) -> None:
         """A reload that changes what is believed of it: that counts at once."""
         old = self.feed()

@@ -143,6 +143,25 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(self.source.calls, ["start", "cancel"])
         self.assertIn("gone", repr(self.replay))
 
+    def test_a_sink_that_has_enough_with_what_was_kept(self) -> None:
+        self.replay.attach(self.first)
+        self.body.write(b"abc")
+        self.replay.detach()
+        full = Gathered()
+        replay, write = self.replay, full.write
+
+        def congested(data: bytes) -> None:
+            write(data)
+            replay.pause()
+
+        full.write = congested  # type: ignore[method-assign]
+        self.replay.attach(full)
+        self.assertEqual(self.source.calls, ["start", "pause"], "its peer takes no more at the moment")
+        self.replay.resume()
+        self.assertEqual(self.source.calls, ["start", "pause", "resume"])
+        self.body.write(b"d")
+        self.assertEqual(full.data, b"abcd")
+
     @given(st.lists(st.sampled_from(["write", "detach", "attach", "pause", "resume"]), max_size=40), st.integers(0, 60))
     def test_every_sink_gets_the_body_from_the_first_byte_without_a_hole(self, script: list[str], limit: int) -> None:
         body = Body()

@@ -77,6 +77,15 @@ class TakeOverTests(UpstreamsCase):
         for more in (", pool: {max: 2}", ", timeouts: {connect: 1s}", ", tls: {ca: ca.pem}", ", protocol: http2"):
             self.assertIsNot(self.one('"http://a"', old, more)["u"].endpoints[0].pool, old["u"].endpoints[0].pool, more)
 
+    def test_connections_do_not_outlive_what_discovery_was_allowed(self) -> None:
+        said = 'u: {{endpoints: ["http://a"], discovery: {{from: file, path: x{}}}}}'
+        old = self.build(said.format(", allow: [127.0.0.0/8]"))
+        new = self.build(said.format(""), old)
+        self.assertIsNot(new["u"].endpoints[0].pool, old["u"].endpoints[0].pool)
+        self.assertIn("closed", repr(old["u"].endpoints[0].pool))
+        again = self.build(said.format(", stale_after: 5s"), new)
+        self.assertIs(again["u"].endpoints[0].pool, new["u"].endpoints[0].pool)
+
     def test_protocols_that_the_scheme_excludes(self) -> None:
         for text, index, advice in (
             ('"grpc://a:1"', 0, "http://"), ('"http://a", "grpcs://b"', 1, "https://"), ('"h2c://a"', 0, "http://"),

@@ -9,6 +9,7 @@ from tests.live import consul_cases
 from tests.live.consul_cases import Double
 from tests.live.process import wait_until
 
+
 class DoubleTests(consul_cases.Cases):
     """The double."""
 

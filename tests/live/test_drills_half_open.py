@@ -97,10 +97,13 @@ class HalfOpenTests(DrillCase):
         """Each kind of client that can vanish: after its deadline the gateway has as few descriptors as before."""
         origin = self.serve(PythonOrigin())
         caps = "caps: {head_deadline: 1s, idle: 1s, body_gap: 1s, write_gap: 1s}"
-        text = proxy(origin.port(), listen=caps).replace("interface: 127.0.0.1, ", "")
+        text = proxy(origin.port(), listen=caps, upstream="pool: {idle_timeout: 500ms}").replace(
+            "interface: 127.0.0.1, ", ""
+        )
         gateway = self.serve(Gateway(text))
         self.assertEqual(self.wire(gateway).ask("/echo").status, 200)
         wait_until(lambda: gateway.metric("edgegw_connections") == 0, "nobody is connected")
+        wait_until(lambda: gateway.metric("edgegw_upstream_connections") == 0, "the pool is empty")
         before = gateway.descriptors()
         cable = Cable(gateway.port())
         self.addCleanup(cable.unplug)
@@ -119,7 +122,10 @@ class HalfOpenTests(DrillCase):
     def connections(self, gateway: Gateway, cable: Cable) -> int:
         """How many the gateway's process has from there."""
         found = subprocess.run(
-            ["ss", "-Htn", "dst", cable.theirs, "sport", "=", str(gateway.port())], capture_output=True, text=True, timeout=10
+            ["ss", "-Htn", "dst", cable.theirs, "sport", "=", str(gateway.port())],
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
         return len(found.stdout.splitlines())
 

@@ -53,9 +53,7 @@ class Case(DrillCase):
         """So many more probes of each."""
         before = [len(mood.probes) for mood in self.moods]
         wait_until(
-            lambda: all(
-                len(mood.probes) >= was + count for mood, was in zip(self.moods, before, strict=True)
-            ),
+            lambda: all(len(mood.probes) >= was + count for mood, was in zip(self.moods, before, strict=True)),
             f"{count} more probes of each",
         )
 

@@ -130,7 +130,9 @@ class BreakerTests(DrillCase):
         origin = self.scripted(lambda call: call.ok())
         fault = self.faults(origin.port)[0]
         gateway = self.gateway(
-            fault.port(), route="timeout: 200ms", upstream="outlier: false, breaker: {failures: 3, refuse: 600ms, probes: 1}"
+            fault.port(),
+            route="timeout: 200ms",
+            upstream="outlier: false, breaker: {failures: 3, refuse: 600ms, probes: 1}",
         )
         fault.set(frozen=True)
         with self.nothing_is_left(gateway):

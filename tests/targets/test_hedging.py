@@ -54,6 +54,15 @@ class HedgingTests(Case):
         self.end()
         self.assertEqual(self.in_flight(), [0, 0])
 
+    def test_early_hints_are_heard_once(self) -> None:
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        self.build([lambda wire: wire.send(hints)], [lambda wire: wire.send(hints + answer(b"second"))])
+        answered = self.begin()
+        self.turn(0.4)
+        self.assertEqual(self.successResultOf(answered).body.take_ready(), b"second")
+        told: Any = self.exchange.connection
+        self.assertEqual([head.status for head in told.informational_heads], [103])
+
     def test_the_first_wins(self) -> None:
         self.build([nothing], [nothing])
         answered = self.begin()

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError, Phase, Side
-from edgegw.exchange.model import Outcome
+from edgegw.exchange.model import Exchange, Outcome
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
@@ -17,6 +17,7 @@ from edgegw.upstream.cluster import CONFIG, Cluster
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.health.settings import HealthSettings
+from edgegw.upstream.selection import Selection
 from edgegw.upstream.standing import Hold
 
 SOURCE = "file x"
@@ -161,6 +162,18 @@ class StandingTests(Case):
         first.release(Hold.DRAINED, "operator")
         self.assertEqual(self.chosen(made), {"0", "1", "2"})
         self.assertEqual([kind for kind, _ in self.events(made)], ["endpoint_held", "endpoint_released"])
+
+    def test_another_weight_takes_effect_while_it_serves(self) -> None:
+        made = self.make(balance=BalanceSettings(by="weighted_round_robin"))
+        part, exchange = made.selection(), make_exchange()
+        self.assertEqual(self.shares(made, part, exchange, 8), [4, 4])
+        made.weigh(made.endpoints[0], 3)
+        self.assertEqual(self.shares(made, part, exchange, 8), [6, 2])
+
+    @staticmethod
+    def shares(made: Cluster, part: Selection, exchange: Exchange, count: int) -> list[int]:
+        found = [part.choose(exchange, ()) for _ in range(count)]
+        return [found.count(each) for each in made.endpoints]
 
     def test_one_that_is_free_again_lets_the_breaker_try(self) -> None:
         made = self.make()

@@ -76,6 +76,7 @@ class RetryAfterTests(SynchronousTestCase):
     def test_table(self) -> None:
         for value, seconds in (
             (None, None), (b"3", 3.0), (b" 0 ", 0.0), (b"9" * 10, None), (b"-1", None), (b"soon", None), (b"", None),
+            (b"Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None), (b"1 Jan 2094 00:00:00 +9999999999999", None),
             (b"Thu, 01 Jan 1970 00:02:00 GMT", 20.0), (b"Thu, 01 Jan 1970 00:00:00 GMT", 0.0), (b"\xff", None),
         ):  # fmt: skip
             self.assertEqual(retry_after_s(value, 100.0), seconds, value)

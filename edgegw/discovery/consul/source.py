@@ -136,10 +136,13 @@ def build_consul(settings: DiscoverySettings, connection: ConsulSettings, around
 
 def _check(connection: ConsulSettings, settings: DiscoverySettings, access: AgentAccess, about: Problems) -> bool:
     """Reports what cannot work, and what is unsafe."""
+    at: tuple[str, ...] = ("token" if connection.token_file is None else "token_file",)
     try:
-        token = access.access().token
+        token = access.token()
+        at = ()
+        access.access()
     except ApiError as error:
-        about.add((), str(error))
+        about.add(at, str(error))
         return False
     if connection.wait + connection.timeout >= settings.stale_after:
         hint = f"`wait` and `timeout` together must be below it: write a shorter wait, or stale_after: {connection.wait + 45:g}s"

@@ -264,8 +264,13 @@ class BuildTests(SynchronousTestCase):
     def test_token_that_cannot_be_read(self) -> None:
         self.assertIsNone(self.build({"token_file": "token"}))
         self.assertEqual(
-            self.words(), ["error discovery.prod.consul: /none/token cannot be read: No such file or directory"]
+            self.words(),
+            ["error discovery.prod.consul.token_file: /none/token cannot be read: No such file or directory"],
         )
+
+    def test_certificates_that_cannot_be_read(self) -> None:
+        self.assertIsNone(self.build({"url": "https://c:8501", "ca_file": "ca.pem"}))
+        self.assertIn("error discovery.prod.consul: ", self.words()[0])
 
     def test_wait_longer_than_staleness(self) -> None:
         """Such a source would be stale although all is well."""

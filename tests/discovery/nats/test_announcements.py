@@ -331,6 +331,7 @@ class FeedTests(FeedCase):
         self.assertEqual(list(old.known()), [])
         old.found(a(1, 2))
         self.assertEqual(list(old.known()), a(1, 2))
+        old.stopService()
         fresh = self.feed(start=False)
         fresh.succeed(old)
         given: list[Any] = []

@@ -15,6 +15,7 @@ from edgegw.upstream.health.build import make_probe
 from edgegw.upstream.health.http_probe import LARGEST
 from edgegw.upstream.health.interfaces import ProbeFailed
 from edgegw.upstream.health.settings import HealthSettings
+from edgegw.upstream.pool import PoolSettings
 
 
 class Case(SynchronousTestCase):
@@ -75,6 +76,20 @@ class RequestTests(Case):
         pool = self.endpoint.pool
         self.assertEqual(repr(pool), "<Pool 0 leased, 0 idle, 0 queued>")
         self.assertTrue(self.all_closed())
+
+    def test_what_exchanges_hold_is_none_of_its_business(self) -> None:
+        """Nor does it take a place from them: the pool is full, and the probe passes."""
+        self.cluster = cluster(self.origin, pool=PoolSettings(max=1, queue=0))
+        leased = self.successResultOf(self.endpoint.pool.connection())
+        probe = make_probe(HealthSettings(), self.cluster.environment, Problems())
+        assert probe is not None
+        self.origin.script = [answer()]
+        asking = Deferred.fromCoroutine(probe.probe(self.endpoint, 2.0))
+        self.origin.turn()
+        self.assertEqual(self.successResultOf(asking), "200")
+        self.assertEqual(len(self.origin.connections), 2)
+        self.assertFalse(leased.lost)
+        self.assertEqual(self.endpoint.pool.open, 1)
 
     def test_introduces_itself(self) -> None:
         """Where connections begin with a PROXY header, its own does, too."""
