@@ -158,7 +158,16 @@ class Overload:
         self.level = 0
         self.pressure = self.used = self.lag_s = 0.0
         self.patience, self.keep_alive, self.accepting = CALM.patience, CALM.keep_alive, CALM.accepting
+        self._memory: Measured
         self.apply(settings)
+        if self._memory.share() >= LADDER[1].at:
+            # Of what has not served anybody yet: it would accept nothing for ever.
+            _log.error(
+                "overload: {used:.0%} of the memory (limit: {limit}) is used before the first exchange; memory is not watched, "
+                "give the process more",
+                used=self._memory.share(), limit=settings.memory,
+            )  # fmt: skip
+            self._memory = measure("off")
 
     def apply(self, settings: OverloadSettings) -> None:
         """Measure against these limits from the next tick on."""

@@ -81,6 +81,7 @@ class OriginConnection:
         self._codec = RequestCodec(_LIMITS)
         self._held: list[bytes] = []
         self._lost = False
+        self._request: Received
         self.protocol = protocol
         self.producer: Any = None
         self.sent = b""
@@ -127,16 +128,17 @@ class OriginConnection:
         self.writes.append(data)
         for event in self._codec.receive(data):
             if isinstance(event, RequestHead):
-                self._origin.requests.append(Received(event))
+                self._request = Received(event)
+                self._origin.requests.append(self._request)
             elif isinstance(event, bytes):
-                self._origin.requests[-1].body += event
+                self._request.body += event
             elif isinstance(event, End):
                 self._complete(event)
             elif isinstance(event, Violation):
                 raise AssertionError(f"the origin was sent a bad request: {event!r}")
 
     def _complete(self, end: End) -> None:
-        request = self._origin.requests[-1]
+        request = self._request
         request.trailers = end.trailers
         request.complete = True
         if self._origin.script:

@@ -52,6 +52,11 @@ class HttpTests(ApiCase):
         server = self.raw(b"HTTP/1.1 200 OK\r\n\r\nok", closes=True)
         self.assertEqual((await self.get(server.port)).body, b"ok")
 
+    async def test_a_body_longer_than_a_head_may_be(self) -> None:
+        size = 2 * HEAD_MAX
+        server = self.raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size, b"x" * size)
+        self.assertEqual(len((await self.get(server.port, limit_s=5.0, most=size)).body), size)
+
     async def test_redirect(self) -> None:
         """It is an answer like others: what it leads to may be anything."""
         server = self.raw(b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n")
@@ -98,10 +103,12 @@ class HttpTests(ApiCase):
     async def test_stopped(self) -> None:
         """What is open closes, and nothing new begins."""
         server = self.raw()
-        asked = Deferred.fromCoroutine(self.get(server.port, limit_s=5.0))
+        asked = Deferred.fromCoroutine(self.get(server.port, limit_s=60.0))
         await self.until(lambda: server.heard, "the request arrives")
         self.assertIn("1 open", repr(self.http))
-        await self.http.stop()
+        stopped = self.http.stop()
+        await self.until(lambda: not server.lines, "the connection closes")
+        await stopped
         with self.assertRaises(ApiError):
             await asked
         with self.assertRaises(ApiError) as caught:

@@ -5,7 +5,9 @@ from typing import get_args
 
 from edgegw.gateway.builtins import BALANCERS, MIDDLEWARE, Parts
 from edgegw.middleware.header_rules import HEADER_RULES
-from edgegw.upstream.balance.settings import Algorithm
+from edgegw.testing.exchanges import make_exchange
+from edgegw.testing.origin import Origin, cluster
+from edgegw.upstream.balance.settings import Algorithm, BalanceSettings
 from tests.gateway.foreign import POINTS, STAMP, point
 
 
@@ -15,6 +17,26 @@ class PartsTests(unittest.TestCase):
 
     def test_every_balancer_that_can_be_said_is_there(self) -> None:
         self.assertEqual(sorted(get_args(Algorithm)), sorted(BALANCERS))
+
+    def test_every_balancer_chooses(self) -> None:
+        for by in BALANCERS:
+            made = cluster(Origin(), Origin(), balance=BalanceSettings.model_validate(by))
+            chosen = {made.selection().choose(make_exchange()) for _ in range(20)}
+            self.assertLessEqual(chosen, set(made.endpoints))
+            self.assertEqual(len(chosen), 1 if by == "consistent_hash" else 2, by)
+
+    def test_hashing_is_built_as_it_is_said(self) -> None:
+        """Each of key, table and factor can be seen in what is chosen."""
+        for said, bound in (({"table": "ring"}, 13), ({"table": "ring", "factor": "0%"}, 40), ({}, 40)):
+            settings = BalanceSettings.model_validate({"by": "consistent_hash", "key": "header:X-User", **said})
+            made = cluster(*[Origin() for _ in range(4)], balance=settings)
+            users = [make_exchange(headers=[(b"X-User", b"%d" % user)]) for user in range(50)]
+            self.assertEqual(len({made.selection().choose(each) for each in users}), 4)
+            for _ in range(40):
+                found = made.selection().choose(make_exchange(headers=[(b"X-User", b"ann")]))
+                assert found is not None
+                found.in_flight += 1
+            self.assertEqual(max(each.in_flight for each in made.endpoints), bound)
 
     def test_names(self) -> None:
         names = Parts(POINTS).names

@@ -96,7 +96,12 @@ class GarbageTests(DrillCase):
     def test_who_answers_garbage_is_out(self) -> None:
         """It counts for outlier detection and for the breaker: the endpoint is ejected; alone, its upstream is refused."""
         garbage = itertools.cycle((BAD, b"SSH-2.0-OpenSSH_9.2\r\n", b"\x16\x03\x01\x02\x00\x01\x00"))
-        bad = self.scripted(lambda call: (call.send(next(garbage)), call.close())[0])
+
+        def script(call: Call) -> None:
+            call.send(next(garbage))
+            call.close()
+
+        bad = self.scripted(script)
         good = self.scripted(lambda call: call.ok())
         gateway = self.gateway(bad.port, good.port, upstream="balance: round_robin")
         wire = self.wire(gateway)

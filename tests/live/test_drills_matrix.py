@@ -8,7 +8,6 @@ from typing import ClassVar
 from tests.live.drill_case import HEALTH, OUTLIER, DrillCase, nginx
 from tests.live.load import Load
 from tests.live.process import wait_until
-from tests.live.servers import Nginx
 
 
 class MatrixTests(DrillCase):
@@ -22,29 +21,21 @@ class MatrixTests(DrillCase):
         "both": (f"{OUTLIER}, {HEALTH}", "20%"),
     }
 
-    def setUp(self) -> None:
-        self.origins = [self.serve(nginx(name)) for name in ("one", "two", "three")]
-        self.fault = self.faults(self.origins[0].port())[0]
-
-    def drill(self, kind: str, harm: Callable[[Nginx], None], heal: Callable[[Nginx], None]) -> None:
+    def drill(self, kind: str, harm: Callable[[], None], heal: Callable[[], None]) -> None:
+        """harm, heal: what happens to the first endpoint of three."""
         upstream, budget = self.KINDS[kind]
-        origins = self.origins
-        gateway = self.gateway(
-            self.fault.port(),
-            *(each.port() for each in origins[1:]),
-            upstream=f"{upstream}, breaker: false, {self.RETRY % budget}",
-        )
+        gateway = self.gateway(*self.ports, upstream=f"{upstream}, breaker: false, {self.RETRY % budget}")
         with self.nothing_is_left(gateway):
             with Load(gateway.port(), ["/"], threads=4) as load:
                 # So much traffic that a fifth of it is a budget for what fails until the endpoint is out.
                 wait_until(lambda: load.done >= 200, "it serves")
-                harm(origins[0])
+                harm()
                 if kind != "neither":
                     out = {"ejected", "failing"}
                     wait_until(lambda: self.states(gateway)[0] in out, "it is out")
                 at = load.done
                 wait_until(lambda: load.done > at + (30 if kind == "neither" else 500), "it goes on without", 20)
-                heal(origins[0])
+                heal()
                 if kind in ("health", "both"):
                     self.await_states(gateway, "ready", "ready", "ready")
             self.assertEqual((dict(load.failed), load.dropped), ({}, 0))
@@ -54,17 +45,26 @@ class MatrixTests(DrillCase):
             # With nobody who learns it would be a third of everything.
             self.assertLess(retries, load.done * 0.2)
 
-    def start_again(self, origin: Nginx) -> None:
-        origin.start()
+    def setUp(self) -> None:
+        self.origins = [self.serve(nginx(name)) for name in ("one", "two", "three")]
+        self.ports = [origin.port() for origin in self.origins]
 
     def test_stopped(self) -> None:
+        """Its kernel goes on accepting for it."""
         for kind in self.KINDS:
-            self.drill(kind, self.pause, self.wake)
+            self.drill(kind, lambda: self.pause(self.origins[0]), lambda: self.wake(self.origins[0]))
 
     def test_slowed(self) -> None:
-        for kind in self.KINDS:
-            self.drill(kind, lambda _: self.fault.set(delay_s=0.5), lambda _: self.fault.set())
+        """Every answer comes later than an attempt may take."""
+        fault = self.faults(self.ports[0])[0]
+        self.ports[0] = fault.port()
+        for kind in ("neither", "outlier", "health"):
+            self.drill(kind, lambda: fault.set(delay_s=0.5), fault.set)
 
     def test_killed(self) -> None:
-        for kind in self.KINDS:
-            self.drill(kind, lambda origin: origin.kill(), self.start_again)
+        """It refuses connections, until it is restarted."""
+        for kind in ("neither", "both"):
+            self.drill(kind, self.origins[0].kill, self.start_again)
+
+    def start_again(self) -> None:
+        self.origins[0].start()

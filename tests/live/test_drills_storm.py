@@ -71,7 +71,7 @@ class StormTests(DrillCase):
             statuses = self.storm(gateway, 400)
         self.assertEqual(set(statuses), {503})
         self.assertLessEqual(self.asked, 400 * 1.2)
-        self.assertLess(self.asked, 30, "the breaker lets five through, and what was under way")
+        self.assertLess(self.asked, 12, "the breaker lets five through, and what was under way")
         self.assertEqual(self.upstream(gateway)["breaker"]["state"], "refusing")
 
     def test_503_by_default_without_a_breaker(self) -> None:

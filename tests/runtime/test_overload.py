@@ -296,3 +296,24 @@ class EtceteraTests(SynchronousTestCase):
         scales = Scales().ticks(10, used=0.9)
         self.assertEqual(repr(scales.overload), "<Overload level 1, memory 90.0%, 0 ms late, pressure 0.00>")
         self.assertEqual((CALM.patience, CALM.keep_alive, CALM.accepting), (1.0, True, True))
+
+
+class StartTests(SynchronousTestCase):
+    def test_a_limit_that_leaves_no_room_is_told_and_not_enforced(self) -> None:
+        """It would accept nothing, for ever."""
+        limits: list[Any] = []
+
+        class Full:
+            def __init__(self, limit: Any) -> None:
+                limits.append(limit)
+                self.limit = limit
+
+            def share(self) -> float:
+                return 0.0 if self.limit == "off" else 1.1
+
+            def refresh(self) -> None:
+                """The same."""
+
+        made = Overload(lambda: 0.0, Registry(), OverloadSettings(memory=1), Full)
+        made.tick()
+        self.assertEqual((limits, made.level, made.accepting), ([1, "off"], 0, True))

@@ -70,6 +70,14 @@ class OnTests(Case):
             self.end()
             self.assertEqual(self.in_flight(), [0])
 
+    def test_another_endpoint_though_the_key_leads_back(self) -> None:
+        attempts = []
+        for scripts in (([reset, reset], [answer()]), ([answer()], [reset, reset])):
+            self.proxy(*scripts, balance=BalanceSettings(by="consistent_hash"))
+            self.assertEqual(self.ask().status, 200)
+            attempts.append(self.exchange.attempts)
+        self.assertEqual(sorted(attempts), [1, 2])
+
     def test_methods(self) -> None:
         for method, named, tries in (("POST", [], 1), ("POST", ["POST"], 2), ("PATCH", ["POST"], 1), ("PUT", [], 2)):
             for script in (reset, answer(b"", 503)):

@@ -112,6 +112,14 @@ class WindowTests(SynchronousTestCase):
             counted = [each for at, each in seen if at > bench.tenths // 10 - 10]
             self.assertIn(f" {counted.count(False)} of {len(counted)} failed", repr(bench.breaker))
 
+    def test_what_is_older_does_not_break_it(self) -> None:
+        """Nobody looks at the breaker in between: traffic alone moves its window."""
+        bench = Bench()
+        for _ in range(3):
+            bench.tries(*[True, False] * 5)
+            self.assertIsNone(bench.refusal())
+            bench.waits(11)
+
 
 class MachineTests(SynchronousTestCase):
     def test_it(self) -> None:

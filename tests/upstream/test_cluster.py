@@ -175,6 +175,15 @@ class StandingTests(Case):
         found = [part.choose(exchange, ()) for _ in range(count)]
         return [found.count(each) for each in made.endpoints]
 
+    def test_what_becomes_of_its_breaker(self) -> None:
+        made = self.make()
+        assert made.breaker is not None
+        for _ in range(made.breaker.settings.failures):
+            made.breaker.settle(made.breaker.admit(), False)
+        (event,) = made.environment.events.since(self.told)
+        self.assertEqual((event.kind, event.endpoint, event.state), ("breaker_changed", "", "refusing"))
+        self.assertIn("in a row", event.reason)
+
     def test_one_that_is_free_again_lets_the_breaker_try(self) -> None:
         made = self.make()
         nudged: list[str] = []

@@ -86,7 +86,6 @@ class Bucket:
 
     def opened(self) -> None:
         """`Owner`."""
-        self._drop_all()
         self._read()
 
     def alive(self, sent_s: float) -> None:

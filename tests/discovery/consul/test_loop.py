@@ -179,5 +179,6 @@ class StopTests(Case):
 
         self.loop._heard = hear
         self.script.say(10)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(100)
         self.assertEqual(self.script.indexes, [0])

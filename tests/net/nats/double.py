@@ -123,7 +123,7 @@ class NatsCase(SynchronousTestCase):
         self.clock = Clock()
         self.network = Network()
         self.owner = Owner()
-        self.chance = Chance(7)
+        self.chance: random.Random = Chance(7)
 
     def settings(self, *servers: str, **more: Any) -> NatsSettings:
         return NatsSettings.model_validate({"servers": list(servers or ("10.0.0.1",)), **more})

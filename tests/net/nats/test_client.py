@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -115,6 +116,15 @@ class ConnectTests(NatsCase):
         self.opened()
         self.peer.deliver(b"-ERR 'Permissions Violation for Publish to \"a\"'\r\n")
         self.assertEqual(self.owner.told[1:], ['complained: Permissions Violation for Publish to "a"'])
+
+    def test_spread(self) -> None:
+        """Many gateways do not sit on the first server."""
+        first = set()
+        for seed in range(20):
+            self.chance = random.Random(seed)
+            self.client("10.0.0.1", "10.0.0.2", "10.0.0.3")
+            first.add(self.network.tried[-1])
+        self.assertEqual(len(first), 3)
 
     def test_inboxes(self) -> None:
         """Nobody can guess them."""
