@@ -276,7 +276,11 @@ class Feed(MultiService):
     def _remember(self) -> None:
         old = self._predecessor
         if old is not None and old.source.name == self.source.name:
-            self._take(old._believed, old._confirmed_s)
+            # The same source: it is as silent as it was, whatever is believed of it now.
+            self._answers, self._began_s = old._answers, old._began_s
+            if old._said is not None:
+                self._take(old._believed, old._confirmed_s)
+            self._stale = old._stale and self.age_s() > self.settings.stale_after
         elif old is None and self._outlet.memory is not None and self._said is None:
             wall_s = self._environment.wall()
             snapshot = self._outlet.memory.load(self.source.name, wall_s)

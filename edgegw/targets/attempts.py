@@ -97,7 +97,8 @@ class Attempts:
             if not self.good(exchange, raced.result):
                 return await self._again(exchange, raced, upload, race.tried)
             return self._last(exchange, raced, upload)
-        token = self.admit()
+        breaker = cluster.breaker
+        token = breaker.admit() if breaker is not None else 0
         endpoint = self._selection.choose(exchange, ())
         if endpoint is None:
             self.no_endpoint(token)
@@ -157,7 +158,7 @@ class Attempts:
         began_s = connect_s = clock() - started_s
         exchange.attempts += 1
         exchange.endpoint = endpoint.name
-        endpoint.in_flight += 1
+        endpoint.occupy()
         patience = None if self._per_try_s is None else Patience(self._cluster.environment.wheel, self._per_try_s)
         taken = idle = False
         try:
@@ -187,17 +188,14 @@ class Attempts:
             return self._missed(endpoint, token, wrong, taken, stale)
         if patience is not None:
             patience.end()
-        self._hit(endpoint, token, response.status, head_s - connect_s)
-        return response
-
-    def _hit(self, endpoint: Endpoint, token: int, status: int, took_s: float) -> None:
-        metrics = self._metrics
+        metrics, status, took_s = self._metrics, response.status, head_s - connect_s
         metrics.response.observe(took_s)
         metrics.answered(status)
         endpoint.answered(status, took_s)
         breaker = self._cluster.breaker
         if breaker is not None:
             breaker.settle(token, breaker.judge(status))
+        return response
 
     def _reason(self, token: int, error: BaseException, upload: Upload | None) -> GatewayError:
         """Why the attempt ended without an answer.

@@ -176,6 +176,15 @@ class Endpoint:
         # A property, so that who goes by it need not trust every target to tell.
         by = count - self._in_flight
         self._in_flight = count
+        self._tell(by)
+
+    def occupy(self) -> None:
+        """`in_flight += 1`, for the path of every request."""
+        self._in_flight += 1
+        if self._followers:
+            self._tell(1)
+
+    def _tell(self, by: int) -> None:
         for reference in self._followers:
             follower = reference()
             if follower is not None:
@@ -240,7 +249,9 @@ class Endpoint:
 
     def left(self, _exchange: Exchange, outcome: Outcome) -> None:
         """An exchange that was answered from here is over."""
-        self.in_flight -= 1
+        self._in_flight -= 1
+        if self._followers:
+            self._tell(-1)
         error = outcome.error
         if error is not None and error.side is Side.UPSTREAM:
             self.failed(error)

@@ -205,7 +205,7 @@ class Plans:
             plan = self._plans[order] = Plan(self._in_order(order))
             if len(self._plans) > PLANS:
                 self._plans.popitem(last=False)
-        else:
+        elif len(self._plans) > 1:
             self._plans.move_to_end(order)
         if plan.version != self.version:
             plan.settle(self.version, panics, self._spill)

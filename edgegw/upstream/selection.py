@@ -94,7 +94,10 @@ class Selection:
             if known is not None and known not in tried and self._keeps(known):
                 return known
         geography = self._geography
-        plan = self._plan(self._order if geography is None else geography.order(exchange))
+        panics = self.panics
+        # As in `_plan`, without a call of it for every request.
+        order = () if panics else self._order if geography is None else geography.order(exchange)
+        plan = self._plans.plan(order, panics)
         sole = plan.sole
         if sole is not None:
             return sole.choose(exchange, tried)

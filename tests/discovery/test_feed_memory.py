@@ -101,6 +101,24 @@ class MemoryTests(FeedCase):
         self.source.listener.found(a(2))
         self.assertEqual(self.given[1:], [("fake y", a(2)), ("fake x", [])])
 
+    def test_succeeds_a_stale_one(self) -> None:
+        """A reload makes no silent source a fresh one."""
+        old = self.feed(stale_after="5s")
+        self.source.listener.found(a(1))
+        self.wait(7)
+        self.assertEqual(old.state, "stale")
+        old.stopService()
+        for stale_after, state in (("6s", "stale"), ("60s", "fresh")):
+            new = self.feed(start=False, stale_after=stale_after)
+            new.succeed(old)
+            new.startService()
+            self.wait(1)
+            self.assertEqual(new.state, state)
+            new.stopService()
+            old = new
+        stale = [event for event in self.environment.events.since() if event.kind == "source_stale"]
+        self.assertEqual(len(stale), 1)
+
     def test_succeeds_one_that_never_answered(self) -> None:
         """A typo in the configuration, loaded and put right: what was there before it leaves too, once."""
         first = self.feed()
@@ -110,9 +128,15 @@ class MemoryTests(FeedCase):
         second.succeed(first)
         second.startService()
         second.stopService()
+        again = self.feed(FakeSource("typo"), start=False, zone="z")
+        again.succeed(second)
+        again.startService()
+        self.wait(5)
+        self.assertEqual(self.given[1:], [], "nobody said anything")
+        again.stopService()
         third = self.feed(FakeSource("fake y"), start=False)
-        third.succeed(second)
-        self.assertIsNone(second._predecessor, "reloads make no chain")
+        third.succeed(again)
+        self.assertIsNone(again._predecessor, "reloads make no chain")
         third.startService()
         self.source.listener.found(a(2))
         self.assertEqual(self.given[1:], [("fake y", a(2)), ("fake x", []), ("typo", [])])

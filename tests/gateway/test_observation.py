@@ -16,6 +16,7 @@ from edgegw.gateway import observation
 from edgegw.gateway.service import GatewayService
 from edgegw.gateway.starting import compose
 from edgegw.observe.metrics import Registry
+from edgegw.upstream.standing import Hold
 from tests.gateway.case import GatewayCase
 from tests.live.process import free_port
 
@@ -256,6 +257,32 @@ class FiguresTests(ObservationCase):
         for each in asked:
             self.assertEqual(await each, (200, b"origin"))
         self.assertEqual(counts(), (0, 0, 1))
+
+    async def test_upstreams(self) -> None:
+        """How endpoints stand, panic, the breaker, and how old discovery is, as they are when somebody looks."""
+        (self.folder / "found.json").write_text("[]")
+        routes = self.proxy(9).replace("{endpoints", "{discovery: {from: file, path: found.json}, endpoints")
+        service = self.start(self.config(routes=routes))
+        registry, cluster = self.registry(service), service.snapshot.clusters["a"]
+        (endpoint,) = cluster.endpoints
+
+        def seen() -> list[float]:
+            self.look(registry)
+            states = [registry.upstream_endpoints.child(upstream="a", state=each) for each in ("ready", "failing")]
+            others = registry.upstream_panic.child(upstream="a"), registry.breaker_state.child(upstream="a")
+            return [each.value for each in (*states, *others)]
+
+        await self.until(lambda: seen() == [1, 0, 0, 0])
+        endpoint.hold(Hold.FAILING, "refused")
+        assert cluster.breaker is not None
+        for _ in range(cluster.breaker.settings.failures):
+            cluster.breaker.settle(cluster.breaker.admit(), False)
+        self.assertEqual(seen()[:3], [0, 1, 1])
+        self.assertNotEqual(seen()[3], 0)
+        cluster.breaker.reset()
+        service.upkeep.feeds["a"]._confirmed_s -= 100
+        self.look(registry)
+        self.assertGreater(registry.discovery_age.child(upstream="a").value, 99)
 
     def look(self, registry: Registry) -> None:
         for refresh in registry.refresh:

@@ -201,7 +201,8 @@ class Cases(ConsulCase):
             self.serves("two")
             self.one.stop()
         self.assertEqual(self.endpoint(self.one), {})
-        self.assertGreaterEqual(self.gateway.metric("edgegw_discovery_updates_total", upstream="u", outcome="ok"), 5)
+        updates = "edgegw_discovery_updates_total"
+        wait_until(lambda: self.gateway.metric(updates, upstream="u", outcome="ok") >= 5, "the changes are counted")
         self.assertEqual(self.source()["failing"], False)
 
     def test_queries(self) -> None:

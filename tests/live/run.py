@@ -1,4 +1,4 @@
-"""Runs the live tests, module by module, two at a time: most of their time is waiting for deadlines.
+"""Runs the live tests, module by module, three at a time: most of their time is waiting for deadlines.
 
     python -m tests.live.run [tests.live | tests.live.test_x[.Class[.test]]] ...
 
@@ -12,9 +12,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-AT_ONCE = 2
+AT_ONCE = 3
 # What takes longest begins first, so that nothing is left alone at the end.
 LONG = (
+    "test_kubernetes",
+    "test_nats",
+    "test_discovery_dns",
+    "test_consul",
+    "test_nats_bucket",
+    "test_nats_login",
     "test_grpc",
     "test_tls",
     "test_lifecycle",
@@ -22,6 +28,11 @@ LONG = (
     "test_http2_abuse",
     "test_keepalive",
     "test_reload",
+    "test_drills_matrix",
+    "test_drills_failures",
+    "test_drills_storm",
+    "test_discovery_file",
+    "test_health",
 )
 
 

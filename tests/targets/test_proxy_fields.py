@@ -8,7 +8,7 @@ from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import answer, refused
 from edgegw.upstream.retry import RetrySettings
 from edgegw.upstream.settings import UpstreamTimeouts
-from tests.targets.test_proxy import Case
+from tests.targets.test_proxy import Case, nothing
 
 
 class FieldTests(Case):
@@ -115,3 +115,15 @@ class DeadlineTests(Case):
     def test_only_if_asked_for(self) -> None:
         self.assertEqual(self.sent(3.5, header=None), [])
         self.assertEqual(self.sent(3.5, b"77", header=None), [b"77"])
+
+    def test_each_attempt_tells_what_is_left_for_it(self) -> None:
+        self.retry = RetrySettings.model_validate({"per_try": "1s", "on": ["timeout"], "backoff": {"base": 0}})
+        self.proxy([nothing], [answer()], timeouts=UpstreamTimeouts(deadline_header="X-Left-Ms"))
+        exchange = make_exchange()
+        exchange.deadline_s = 1.5
+        self.start(exchange)
+        for _ in range(12):
+            self.turn(0.1)
+        told = [int(value) for each in self.origins for name, value in each.requests[0].fields if name == b"X-Left-Ms"]
+        self.assertEqual(told[0], 1000)
+        self.assertTrue(300 <= told[1] <= 500, told)
