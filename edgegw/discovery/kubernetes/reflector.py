@@ -92,6 +92,7 @@ class Reflector(Generic[Item]):
         self._cut: ApiError | None = None
         self._watching: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
+        self._stopped = False
         self._pulse = Pulse(clock, self._ask, self._silent)
         self.items: dict[str, Item] = {}
         self.known = False
@@ -103,6 +104,8 @@ class Reflector(Generic[Item]):
     def stop(self) -> None:
         """End; nothing is told any more. The connections belong to the client."""
         running, self._running = self._running, None
+        # Cancelling does nothing while it runs, which is where a follower may call from.
+        self._stopped = True
         if running is not None:
             running.addErrback(lambda _: None)
             running.cancel()
@@ -113,6 +116,8 @@ class Reflector(Generic[Item]):
             try:
                 if not self._version:
                     await self._list()
+                if self._stopped:
+                    return
                 await self._watch()
                 wait_s = 0.0
             except CancelledError:

@@ -74,6 +74,12 @@ class ListTests(ReflectorCase):
         self.listed(thing("b", 11), thing("c", 12))
         self.assertEqual(self.told[0], ["b@11", "c@12"])
 
+    def test_stopped_by_who_is_told(self) -> None:
+        """Cancelling does nothing to what runs at that moment."""
+        self.changed = self.reflector.stop  # type: ignore[method-assign]
+        self.listed(thing("a"))
+        self.assertEqual(self.script.kinds, ["get"], "there is no watch behind it")
+
 
 class WatchTests(ReflectorCase):
     """The watch."""
