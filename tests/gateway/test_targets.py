@@ -75,7 +75,7 @@ class UpstreamTests(TargetCase):
         proxy, websocket = responder._proxy, responder._websocket
         self.assertIs(proxy._attempts.means.selection, selection)
         self.assertIs(websocket._means.selection, selection)
-        self.assertEqual([endpoint.name for endpoint in selection._members], ["http://a2"])
+        self.assertEqual([endpoint.name for endpoint in selection._census._known], ["http://a2"])
 
     def test_metrics_have_the_name_of_the_route(self) -> None:
         target = self.target("to: a, mirror: b, fallback: c")

@@ -161,6 +161,21 @@ class MaglevHashTests(Hashing, Contract, SynchronousTestCase):
         counts = Counter(picks(balancer))
         self.assertLess(chi_square([counts[each] for each in members], [1, 1, 1, 9]), 1)
 
+    def test_a_lower_weight_is_another_table_too(self) -> None:
+        members = endpoints(9, 9, 9, 9)
+        balancer = self.make(members)
+        picks(balancer)
+        members[3].weigh(1)
+        balancer.reweigh(members[3])
+        counts = Counter(picks(balancer))
+        self.assertLess(chi_square([counts[each] for each in members], [9, 9, 9, 1]), 1)
+
+    def test_the_tried_are_passed_over_before_there_is_a_table(self) -> None:
+        balancer = self.make(crowd(AT_ONCE + 1))
+        first = pick(balancer, b"x")
+        self.assertIsNot(pick(balancer, b"x", (first,)), first)
+        self.assertIsNone(balancer._table)
+
     def test_a_large_table_is_built_while_the_loop_goes_on(self) -> None:
         """One step in each turn; before it is there, comparison says whose a key is."""
         members = crowd(AT_ONCE + 1)
@@ -286,6 +301,15 @@ class RingHashTests(Hashing, Contract, SynchronousTestCase):
                 members[0].in_flight += 40
                 balancer.allow(members[:6])
                 balancer.allow(members)
+
+    def test_the_bound_goes_by_what_the_eligible_have(self) -> None:
+        members = endpoints(1, 1, 1, 1)
+        members[0].in_flight = 400
+        balancer = self.make(members, factor=1.25)
+        balancer.allow(members[1:])
+        for _ in range(100):
+            pick(balancer, b"hot").in_flight += 1
+        self.assertLessEqual(max(each.in_flight for each in members[1:]), 1.25 * 100 / 3 + 1)
 
     def test_a_calm_one_is_never_passed_over(self) -> None:
         members = endpoints(1, 1, 1, 1)

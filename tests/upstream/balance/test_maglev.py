@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.upstream.balance.maglev import SIZES, Maglev, build_maglev, quotas
+from edgegw.upstream.balance.maglev import SIZES, Maglev, _turns, build_maglev, quotas
 from edgegw.upstream.endpoint import Endpoint
 from tests.upstream.balance.balancing import crowd, endpoint, endpoints
 from tests.upstream.balance.tables import KEYS, moved, owners, whole
@@ -36,6 +36,13 @@ class QuotaTests(SynchronousTestCase):
     def test_the_light_beside_the_heavy(self) -> None:
         self.assertEqual(quotas([1, 1000, 1000], 101), [1, 50, 50])
         self.assertEqual(quotas([1] * 3 + [1000], 101), [1, 1, 1, 98])
+
+    def test_the_turns_of_the_light_are_spread(self) -> None:
+        """Or else they would take the slots they like best before the heavy ones do, and fewer would stay whose they are."""
+        building = _turns([6, 3, 1])
+        with self.assertRaises(StopIteration) as caught:
+            next(building)
+        self.assertEqual(caught.exception.value, [0, 1, 2, 0, 0, 1, 0, 0, 1, 0])
 
 
 class MaglevTests(SynchronousTestCase):
