@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -145,7 +146,7 @@ def _time(at_s: float) -> str:
 
 def _since(text: str) -> int:
     if not (text.isdecimal() and text.isascii()):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f'it is the number of an event, 0 or more, not "{text}"')
     return int(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -52,6 +53,7 @@ class EndpointUrl(NamedTuple):
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
     @classmethod
+    @lru_cache(maxsize=16_384)  # A reload parses all of them again, thousands where they are discovered.
     def parse(cls, text: str) -> EndpointUrl:
         """Read `http://host:port`, the same with https, h2c, grpc or grpcs, or `unix:///path`.
 

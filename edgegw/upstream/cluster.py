@@ -165,7 +165,7 @@ class Cluster:
         self._serves = True
         self.connector.guard = self.guard
         if old is not None:
-            self._take_bulkhead(old)
+            self._take_counts(old)
         if old is not None and old.connector is self.connector:
             self._take_over(old)
             return
@@ -195,16 +195,20 @@ class Cluster:
                 endpoint.release(Hold.EJECTED, CONFIG)
         if self.outliers is not None and old.outliers is not None:
             self.outliers.take_over(old.outliers)
-        breaker = old.breaker
-        if self.breaker is not None and breaker is not None and old.settings.breaker == self.settings.breaker:
-            breaker.told = self._breaker_changed
-            self.breaker = breaker
-        self.retry.budget = old.retry.budget
         # What joins is made anew, with the rest there already: it waits for its first probe.
         self._settle()
         self._roster_changed()
 
-    def _take_bulkhead(self, old: Cluster) -> None:
+    def _take_counts(self, old: Cluster) -> None:
+        """What concerns the upstream as a whole, whatever its connections are."""
+        self.retry.budget = old.retry.budget
+        breaker = old.breaker
+        if self.breaker is not None and breaker is not None and old.settings.breaker == self.settings.breaker:
+            breaker.told = self._breaker_changed
+            self.breaker = breaker
+            if old.connector is not self.connector:
+                # Perhaps it was the way to connect that was wrong.
+                breaker.nudge()
         if self.bulkhead is not None and old.bulkhead is not None:
             # Whoever is inside counts on.
             old.bulkhead.apply(self.settings.bulkhead)

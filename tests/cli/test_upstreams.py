@@ -167,6 +167,11 @@ class EventsTests(UpstreamsCase):
         )
         self.assertEqual(len(done.out.splitlines()), 1)
 
+    def test_a_number_that_is_none(self) -> None:
+        done = self.tell("events --since x")
+        self.assertEqual((done.status, self.asked), (2, []))
+        self.assertIn('it is the number of an event, 0 or more, not "x"', done.err)
+
     def test_for_programs(self) -> None:
         done = self.tell("events --json", {"events": [EVENT, EVENT], "last": 7})
         self.assertEqual([json.loads(line) for line in done.out.splitlines()], [EVENT, EVENT])

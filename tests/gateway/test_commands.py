@@ -138,6 +138,11 @@ class CommandsTests(TestCase):
         self.assertEqual((await self.ask("upstream", name="users", action="ready", endpoint=one))["state"], "ready")
         said = await self.ask("upstream", name="users", action="weight", endpoint="127.0.0.1:9000", weight=5)
         self.assertEqual(said["weight"], 5)
+        breaker = self.gateway.snapshot.clusters["users"].breaker
+        assert breaker is not None
+        for _ in range(breaker.settings.failures):
+            breaker.settle(breaker.admit(), False)
+        self.assertEqual(breaker.state, "refusing")
         self.assertEqual((await self.ask("upstream", name="users", action="reset"))["breaker"], "admitting")
         for wrong, reason in (
             ({"name": "usres", "action": "drain", "endpoint": one}, "unknown"),

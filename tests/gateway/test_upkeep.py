@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from twisted.application.service import MultiService
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.gateway.upkeep import TICK_S, Upkeep
 from edgegw.gateway.upstreams import begin
+from edgegw.runtime.overload import TICK_S as OVERLOAD_S
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
 from edgegw.upstream.cluster import CONFIG, Cluster
@@ -62,6 +65,15 @@ class UpkeepTests(SynchronousTestCase):
         clock.advance(TICK_S)
         clock.advance(TICK_S)
         self.assertEqual(ticks[2:], ["second"] * 3)
+
+    def test_overload_is_looked_at(self) -> None:
+        clock, looks = Clock(), mock.Mock()
+        upkeep = Upkeep(looks, clock)
+        upkeep.startService()
+        self.addCleanup(upkeep.stopService)
+        for _ in range(4):
+            clock.advance(OVERLOAD_S)
+        self.assertGreaterEqual(looks.tick.call_count, 4)
 
     def test_probes_run_for_those_that_are_there(self) -> None:
         made, checks = self.make(), FakeChecks()

@@ -27,6 +27,7 @@ class UpstreamsTests(SynchronousTestCase):
         first.history.append(Probed(5.0, False, 0.0021, "connect_refused"))
         shop.weigh(first, 7)
         first.in_flight = 3
+        first.ejections, first.zone, first.tier, first.meta = 2, "eu-1a", 1, {"version": "2"}
         found = self.view(shop)["endpoints"]
         self.assertEqual([each["state"] for each in found], ["failing", "ready"])
         one = found[0]
@@ -35,6 +36,7 @@ class UpstreamsTests(SynchronousTestCase):
         self.assertEqual(
             (one["weight"], one["weight_by_operator"], one["in_flight"], one["source"]), (7, True, 3, "config")
         )
+        self.assertEqual((one["ejections"], one["zone"], one["tier"], one["meta"]), (2, "eu-1a", 1, {"version": "2"}))
         self.assertTrue(one["why"])
 
     def test_the_whole(self) -> None:

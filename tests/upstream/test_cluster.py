@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -175,6 +176,21 @@ class StandingTests(Case):
         found = [part.choose(exchange, ()) for _ in range(count)]
         return [found.count(each) for each in made.endpoints]
 
+    def test_time_goes_by(self) -> None:
+        """For ejections, for those that are warming, and for the places of clients."""
+        made = self.make(2, balance=BalanceSettings.model_validate({"slow_start": "10s"}))
+        first, clock = made.endpoints[0], made.environment.reactor
+        assert made.outliers is not None
+        for _ in range(made.outliers.settings.consecutive):
+            first.failed(GatewayError(502, "upstream_reset", side=Side.UPSTREAM, phase=Phase.RESPONSE_HEAD))
+        self.assertEqual(first.standing.state, "ejected")
+        looked: list[bool] = []
+        made.geography = Mock(tick=lambda: looked.append(True))
+        for _ in range(45):
+            clock.advance(1.0)
+            made.tick()
+        self.assertEqual((first.standing.state, first.warmth, len(looked)), ("ready", 1.0, 45))
+
     def test_what_becomes_of_its_breaker(self) -> None:
         made = self.make()
         assert made.breaker is not None
@@ -266,6 +282,20 @@ class ReloadTests(Case):
             old.endpoints[0].hold(hold, "x")
         new = self.after(old, health=None, outlier=False)
         self.assertEqual(set(new.endpoints[0].standing.reasons), {Hold.DRAINED})
+
+    def test_the_budget_is_the_upstreams(self) -> None:
+        old = self.make()
+        self.assertIs(self.after(old, host="upstream").retry.budget, old.retry.budget)
+
+    def test_of_other_connections_a_breaker_remembers_and_tries(self) -> None:
+        old = self.make()
+        assert old.breaker is not None
+        nudged: list[str] = []
+        old.breaker.nudge = lambda: nudged.append("")  # type: ignore[method-assign]
+        new = cluster(*(Origin() for _ in range(4)), endpoints=old.settings.endpoints)
+        new.begin(old)
+        self.assertIs(new.breaker, old.breaker)
+        self.assertEqual(nudged, [""])
 
     def test_a_breaker_that_is_left_alone_remembers(self) -> None:
         old = self.make()

@@ -311,6 +311,14 @@ class RingHashTests(Hashing, Contract, SynchronousTestCase):
             pick(balancer, b"hot").in_flight += 1
         self.assertLessEqual(max(each.in_flight for each in members[1:]), 1.25 * 100 / 3 + 1)
 
+    def test_the_bound_goes_by_what_is_there_from_the_start(self) -> None:
+        """Members change, exchanges go on: nobody has more than the others, so keys go where they belong."""
+        members = endpoints(1, 1, 1, 1)
+        wanted = picks(self.make(members))
+        for each in members:
+            each.in_flight = 40
+        self.assertEqual(picks(self.make(members, factor=1.25)), wanted)
+
     def test_a_calm_one_is_never_passed_over(self) -> None:
         members = endpoints(1, 1, 1, 1)
         balancer = self.make(members, factor=1.25)
