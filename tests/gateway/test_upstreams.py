@@ -9,12 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problem, Problems
 from edgegw.config.source import loads
+from edgegw.errors import GatewayError, Phase, Side
 from edgegw.gateway.builtins import BALANCERS
 from edgegw.gateway.loading import accept
 from edgegw.gateway.upstreams import Upstreams, begin, files_digest
 from edgegw.net.resolver import Resolver
 from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.cluster import Cluster
+from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
 from tests.certs import Authority
 
@@ -166,3 +168,29 @@ class DigestTests(UpstreamsCase):
         one.write_bytes(b"a")
         two.write_bytes(b"bc")
         self.assertEqual(len({missing, first, files_digest([one, two]), files_digest([two, one])}), 4)
+
+
+class Fine:
+    """A probe that always passes."""
+
+    async def probe(self, endpoint: Endpoint, timeout_s: float) -> str:
+        return "fine"
+
+
+class ChecksTests(UpstreamsCase):
+    def test_what_probes_say_is_counted_and_ends_ejections(self) -> None:
+        made = self.one('"http://a", "http://b"', more=", health: /healthz")["u"]
+        assert made.checks is not None and made.outliers is not None
+        made.checks._probe = Fine()
+        first, clock = made.endpoints[0], made.environment.reactor
+        for _ in range(made.outliers.settings.consecutive):
+            first.failed(GatewayError(502, "upstream_reset", side=Side.UPSTREAM, phase=Phase.RESPONSE_HEAD))
+        self.assertEqual(first.standing.state, "ejected")
+        clock.advance(1)
+        made.checks.startService()
+        self.addCleanup(made.checks.stopService)
+        made.checks.roster(made.endpoints)
+        for _ in range(10):
+            clock.advance(0.1)
+        self.assertEqual(self.upstreams._registry.health_checks.child(upstream="u", outcome="passed").value, 2)
+        self.assertEqual(first.standing.state, "ready")

@@ -137,7 +137,7 @@ class UpstreamFaultTests(Case):
         self.assertEqual(sum(origin.attempts for origin in self.origins), 1)
 
     def test_refused_connection_is_tried_elsewhere(self) -> None:
-        desk = self.build([switch()], [switch()])
+        desk = self.build([switch()], [switch(), switch()])
         self.origins[0].faults = [refused()]
         self.origins[1].faults = []
         for _ in range(2):

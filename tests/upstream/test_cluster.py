@@ -162,6 +162,10 @@ class StandingTests(Case):
         self.assertEqual(self.chosen(made), {"1", "2"})
         first.release(Hold.DRAINED, "operator")
         self.assertEqual(self.chosen(made), {"0", "1", "2"})
+        told = [(each.source, each.state, each.reason) for each in made.environment.events.since(self.told)]
+        self.assertEqual(
+            told, [("operator", "drained", "drained: by an operator"), ("operator", "ready", "no longer drained")]
+        )
         self.assertEqual([kind for kind, _ in self.events(made)], ["endpoint_held", "endpoint_released"])
 
     def test_another_weight_takes_effect_while_it_serves(self) -> None:

@@ -17,6 +17,7 @@ class RoundRobin:
         self._places = {endpoint: place for place, endpoint in enumerate(members)}
         self._endpoints: tuple[Endpoint, ...] = ()
         self._next = 0
+        self._again = 0
         # The place of whoever is next, while nobody is eligible.
         self._due = 0
         self.allow(members)
@@ -40,23 +41,25 @@ class RoundRobin:
         self._next = after if after < len(self._endpoints) else 0
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
-        """The next in turn. Passes over those tried already, at most once around."""
+        """The next in turn. Another attempt (some were tried) goes by turns of its own: else, of two endpoints one of which fails,
+        the other would give its turn for each failure, and every first attempt would meet the one that fails.
+        """
         endpoints = self._endpoints
         count = len(endpoints)
-        for _ in range(count):
-            at = self._next
-            self._next = at + 1 if at + 1 < count else 0
-            endpoint = endpoints[at]
-            if not tried or endpoint not in tried:
-                return endpoint
-        return self._take(count)
-
-    def _take(self, count: int) -> Endpoint | None:
         if not count:
             return None
-        at = self._next
-        self._next = (at + 1) % count
-        return self._endpoints[at]
+        if not tried:
+            at = self._next
+            self._next = at + 1 if at + 1 < count else 0
+            return endpoints[at]
+        for _ in range(count):
+            at = self._again % count
+            self._again = at + 1
+            if endpoints[at] not in tried:
+                return endpoints[at]
+        at = self._again % count
+        self._again = at + 1
+        return endpoints[at]
 
     def __repr__(self) -> str:
         return f"<RoundRobin of {len(self._endpoints)}>"

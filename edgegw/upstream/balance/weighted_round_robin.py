@@ -42,6 +42,7 @@ class WeightedRoundRobin:
         self._heap: list[_Due] = []
         self._now = (0, 0.0)
         self._stale = True
+        self._again: WeightedRoundRobin | None = None
         self.allow(members)
 
     def succeed(self, before: Balancer) -> None:
@@ -56,28 +57,40 @@ class WeightedRoundRobin:
     def reweigh(self, endpoint: Endpoint) -> None:
         """Its share is another one."""
         self._stale = True
+        if self._again is not None:
+            self._again.reweigh(endpoint)
 
     def allow(self, eligible: Sequence[Endpoint]) -> None:
         """Choose among these."""
         self._eligible = tuple(self._places[endpoint] for endpoint in eligible)
         self._stale = True
+        if self._again is not None:
+            self._again.allow(eligible)
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
-        """The endpoint that is due first and was not tried; those tried keep their turn."""
+        """The endpoint that is due first. Another attempt (some were tried) goes by turns of its own, as in `RoundRobin`."""
+        if tried:
+            return self._choose_another(tried)
         if self._stale:
             self._schedule()
-        heap = self._heap
-        if not heap:
-            return None
-        if not tried:
-            return self._take()
-        passed = []
+        return self._take() if self._heap else None
+
+    def _choose_another(self, tried: Container[Endpoint]) -> Endpoint | None:
+        again = self._again
+        if again is None:
+            again = self._again = WeightedRoundRobin(self._members)
+            again.allow([self._members[place] for place in self._eligible])
+        if again._stale:
+            again._schedule()
+        heap, passed = again._heap, []
         while heap and self._members[heap[0][2]] in tried:
             passed.append(heapq.heappop(heap))
-        chosen = self._take() if heap else None
+        chosen = again._take() if heap else None
         for due in passed:
             heapq.heappush(heap, due)
-        return chosen if chosen is not None else self._take()
+        if chosen is None and heap:
+            return again._take()
+        return chosen
 
     def _take(self) -> Endpoint:
         """Whoever is due first has its turn."""

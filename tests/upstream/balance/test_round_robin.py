@@ -25,6 +25,17 @@ class RoundRobinTests(Contract, SynchronousTestCase):
         members = crowd(1000)
         self.assertEqual(set(counted(RoundRobin(members), 3000).values()), {3})
 
+    def test_another_attempt_takes_nobodys_turn(self) -> None:
+        """Of two, one of which fails, the other gets every second first attempt."""
+        pair = endpoints(1, 1)
+        balancer, first = RoundRobin(pair), []
+        for _ in range(8):
+            found = balancer.choose(EXCHANGE, ())
+            first.append(found)
+            if found is pair[0]:
+                self.assertIs(balancer.choose(EXCHANGE, (found,)), pair[1])
+        self.assertEqual([first.count(each) for each in pair], [4, 4])
+
     def test_tried_ones_are_passed_over(self) -> None:
         a, b, c = endpoints(1, 1, 1)
         balancer = RoundRobin([a, b, c])

@@ -127,6 +127,17 @@ class WeightedRoundRobinTests(Contract, SynchronousTestCase):
         hand_over(before, grown := WeightedRoundRobin([a, b, c, endpoint("d")]))
         self.assertEqual(Counter(turns(grown, 8)), Counter("abcd" * 2))
 
+    def test_another_attempt_takes_nobodys_turn(self) -> None:
+        """Of two, one of which fails, the other gets every second first attempt."""
+        pair = endpoints(1, 1)
+        balancer, first = WeightedRoundRobin(pair), []
+        for _ in range(8):
+            found = balancer.choose(EXCHANGE, ())
+            first.append(found)
+            if found is pair[0]:
+                self.assertIs(balancer.choose(EXCHANGE, (found,)), pair[1])
+        self.assertEqual([first.count(each) for each in pair], [4, 4])
+
     def test_tried_ones_are_passed_over_and_keep_their_turn(self) -> None:
         a, b, c = endpoints(3, 2, 1)
         balancer = WeightedRoundRobin([a, b, c])
