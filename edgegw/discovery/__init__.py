@@ -9,6 +9,8 @@ policy.py       which addresses may be connected to (SSRF)
 damping.py      endpoints that come and go too often
 feed.py         stands between a source and an upstream: policy, damping, last known good, staleness
 snapshots.py    the last known good on disk
-http.py         GET requests of sources, bounded
-file.py, dns.py, kubernetes/, consul/, nats.py   the sources
+settling.py     what is heard in one moment is told together
+refusals.py     what a source named and may not be, told once
+api/            what the sources that ask an API by HTTP have in common
+file.py, dns.py, kubernetes/, consul/, nats/   the sources; they do not import each other
 """

@@ -23,7 +23,7 @@ def _upstream(cluster: Cluster, feed: Feed | None) -> dict[str, Any]:
     breaker, selection = cluster.breaker, cluster.selection()
     return {
         "name": cluster.name,
-        "balance": cluster.settings.balance.by,
+        "balance": cluster.settings.balance.custom or cluster.settings.balance.by,
         "panic": selection.panics,
         "breaker": {"state": breaker.state, "facts": repr(breaker)} if breaker is not None else None,
         "bulkhead": repr(cluster.bulkhead) if cluster.bulkhead is not None else None,

@@ -14,6 +14,8 @@ from edgegw.net.geo import GeoDatabases
 from edgegw.net.tls import UpstreamTls
 from edgegw.observe.metrics import Registry
 from edgegw.upstream.address import EndpointUrl
+from edgegw.upstream.balance.custom import CustomBuilder, check_settings, custom_balancer
+from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.environment import Environment
@@ -90,14 +92,27 @@ class Upstreams:
             connector = Connector(
                 environment.reactor, environment.wheel, environment.resolver, tls, times.connect, settings.protocol
             )
-        cluster = Cluster(name, settings, connector, self._balancers[settings.balance.by], environment, digest)
+        there = problems.under("balance")
+        balancer = self._balancer(settings.balance, there)
+        cluster = Cluster(name, settings, connector, balancer, environment, digest)
+        known = cluster.endpoints or (old.endpoints if old is not None else ())
+        if isinstance(balancer, CustomBuilder) and known:
+            balancer.check(known, environment, there)
         if feed is not None:
             cluster.guard = feed.policy.guard([EndpointUrl.parse(each.url) for each in settings.endpoints])
-        there = problems.under("balance", "tiers", "geo")
-        cluster.geography = Geography.load(settings.balance.tiers.geo, self._databases, there, base_dir)
+        cluster.geography = Geography.load(
+            settings.balance.tiers.geo, self._databases, there.under("tiers", "geo"), base_dir
+        )
         if settings.health is not None:
             cluster.checks = self._checks(cluster, settings.health, problems.under("health"))
         return cluster
+
+    def _balancer(self, settings: BalanceSettings, problems: Problems) -> BuildBalancer:
+        """What ships, or what a third party brings; if that is not to be had, anything, for the configuration will not be used."""
+        made: BuildBalancer | None = None
+        if check_settings(settings, problems) and settings.custom is not None:
+            made = custom_balancer(settings.custom, settings.with_, self._environment, problems)
+        return made or self._balancers[settings.by]
 
     def _checks(self, cluster: Cluster, settings: HealthSettings, problems: Problems) -> HealthChecks | None:
         passed = self._registry.health_checks.child(upstream=cluster.name, outcome="passed")

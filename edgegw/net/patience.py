@@ -105,7 +105,9 @@ class Patience:
         """A request may come. Entered again, it goes on from where it was."""
         if self._phase != IDLE:
             self._phase = IDLE
-            self._deadline.set(self._idle_s)
+            # As `_idle_s`, without a call of it for every request.
+            listener = self._listener
+            self._deadline.set(listener.caps.idle * listener.concessions.patience)
 
     def hurry(self) -> None:
         """The process gives up more than before: who is idle may stay less long."""

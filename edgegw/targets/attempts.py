@@ -99,7 +99,12 @@ class Attempts:
             return self._last(exchange, raced, upload)
         breaker = cluster.breaker
         token = breaker.admit() if breaker is not None else 0
-        endpoint = self._selection.choose(exchange, ())
+        try:
+            endpoint = self._selection.choose(exchange, ())
+        except BaseException:
+            # A balancer may be the code of others.
+            self.settle(token, None)
+            raise
         if endpoint is None:
             self.no_endpoint(token)
         result = await self.attempt(exchange, endpoint, token, upload)
@@ -234,11 +239,15 @@ class Attempts:
             if upload is not None and isinstance(result, Missed):
                 # The rest of it waits for the next connection, so that no more than its limit is kept.
                 upload.detach()
-            found = course.following(endpoint, result)
             try:
-                following = found and await self._when_due(exchange, raced, found, upload)
+                found = course.following(endpoint, result)
+                following = found and await self._when_due(exchange, raced, found)
             except BaseException:
+                # It was cancelled, or nobody could be chosen for a defect.
                 course.give_back()
+                self.drop(endpoint, result)
+                if upload is not None:
+                    upload.cancel()
                 raise
             if not following:
                 break
@@ -255,20 +264,12 @@ class Attempts:
             raced = Raced(endpoint, token, result)
         return self._last(exchange, raced, upload)
 
-    async def _when_due(
-        self, exchange: Exchange, raced: Raced, found: tuple[Endpoint, float], upload: Replay | None
-    ) -> Endpoint:
+    async def _when_due(self, exchange: Exchange, raced: Raced, found: tuple[Endpoint, float]) -> Endpoint:
         """The endpoint found, after the wait; or another one, should it have gone meanwhile."""
         endpoint, wait_s = found
         if wait_s <= 0:
             return endpoint
-        try:
-            await pause(self._cluster.environment.reactor, wait_s)
-        except BaseException:
-            self.drop(raced.endpoint, raced.result)
-            if upload is not None:
-                upload.cancel()
-            raise
+        await pause(self._cluster.environment.reactor, wait_s)
         return endpoint if endpoint.standing.free else self.means.choose(exchange, (raced.endpoint,)) or endpoint
 
     def _last(self, exchange: Exchange, raced: Raced, upload: Replay | None) -> Response:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgegw.errors import GatewayError
@@ -22,6 +23,8 @@ from edgegw.wire.events import ResponseHead
 
 if TYPE_CHECKING:
     from edgegw.targets.attempts import Attempts
+
+_log = Logger("edgegw.targets.hedging")
 
 
 class Raced(NamedTuple):
@@ -65,7 +68,11 @@ class Hedging:
         """
         attempts = self._attempts
         token = attempts.admit()
-        endpoint = attempts.means.choose(self._exchange, ())
+        try:
+            endpoint = attempts.means.choose(self._exchange, ())
+        except BaseException:
+            attempts.settle(token, None)
+            raise
         if endpoint is None:
             attempts.no_endpoint(token)
         self._begin(endpoint, token, self._upload)
@@ -87,9 +94,7 @@ class Hedging:
             if self._speaker is endpoint:
                 self._exchange.informational(head)
 
-        running = Deferred.fromCoroutine(
-            self._attempts.attempt(self._exchange, endpoint, token, upload, False, voice)
-        )
+        running = Deferred.fromCoroutine(self._attempts.attempt(self._exchange, endpoint, token, upload, False, voice))
         self._running[endpoint] = running
         running.addCallbacks(
             lambda result: self._ended(Raced(endpoint, token, result)), lambda failure: self._broke(endpoint, failure)
@@ -105,7 +110,12 @@ class Hedging:
         if not budget.take(rules.share, rules.floor):
             means.metrics.hedged("refused")
             return
-        endpoint = means.choose(self._exchange, self._asked)
+        try:
+            endpoint = means.choose(self._exchange, self._asked)
+        except Exception:
+            # The attempts that run have nothing to do with it.
+            _log.failure("nobody could be chosen for an attempt beside another")
+            endpoint = None
         token = self._admitted() if endpoint is not None and endpoint not in self._asked else None
         if endpoint is None or token is None:
             budget.give_back()

@@ -31,6 +31,9 @@ from edgegw.wire.websocket import WEBSOCKET
 READ_ON = 65536
 """Bytes of a copy's answer that are read for the sake of the connection, which can be used again then; a longer one is cut."""
 
+PAUSE_S = 0.1
+"""No copy is taken for so long after one that could not be connected: each attempt costs as much as a request does."""
+
 MOST_MIRRORS = 4
 """Of one route."""
 
@@ -103,22 +106,26 @@ class Mirror:
         self.count = count
         self.on_way = 0
         self._chance = chance
+        self._pause_until_s = 0.0
 
     def takes(self, length: int | None) -> bool:
         """Whether a request with a body of this length is copied: it has a place then, until `leave`."""
         share = self.settings.share
         if share < 1.0 and self._chance.random() >= share:
             return False
-        if self.on_way >= self.settings.most or (length or 0) > self.settings.body:
+        full = self.on_way >= self.settings.most or self.wheel.now_s < self._pause_until_s
+        if full or (length or 0) > self.settings.body:
             self.count("dropped")
             return False
         self.on_way += 1
         return True
 
-    def leave(self, outcome: str) -> None:
-        """A copy is over: its place is free."""
+    def leave(self, outcome: str, error: GatewayError | None = None) -> None:
+        """A copy is over, perhaps by this error: its place is free."""
         self.on_way -= 1
         self.count(outcome)
+        if error is not None and error.phase is Phase.CONNECT:
+            self._pause_until_s = self.wheel.now_s + PAUSE_S
 
     def __repr__(self) -> str:
         return f"<Mirror {self.settings.to} {self.on_way} of {self.settings.most}>"
@@ -241,7 +248,7 @@ class Copy:
             return
         self._left = True
         self._deadline.drop()
-        self._mirror.leave(outcome)
+        self._mirror.leave(outcome, error)
         status = self._response.status if self._response is not None else 0
         self._drive = self._response = None
         # For the endpoint that it was on: it counts what is in flight.

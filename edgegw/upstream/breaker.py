@@ -109,7 +109,11 @@ class Breaker:
         if token == self._open:
             if ok:
                 self._streak = 0
-                self._window.add(self._wheel.now_s, 1, 0)
+                window, now_s = self._window, self._wheel.now_s
+                if now_s >= window.ends_s:
+                    window.slide(now_s)
+                window.total += 1
+                window.all[window.at] += 1
             elif ok is not None:
                 self._window.add(self._wheel.now_s, 1, 1)
                 self._failed()
@@ -251,25 +255,25 @@ class Breaker:
 class _Window:
     """Counts of the last seconds: a ring of buckets and their sum, so that adding costs the same however much there is."""
 
-    __slots__ = ("_all", "_at", "_bads", "_ends_s", "_step_s", "bad", "total")
+    __slots__ = ("_bads", "_step_s", "all", "at", "bad", "ends_s", "total")
 
     def __init__(self, length_s: float) -> None:
         self._step_s = length_s / BUCKETS
-        self._ends_s = 0.0
+        self.ends_s = 0.0
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self._all = [0] * BUCKETS
+        self.all = [0] * BUCKETS
         self._bads = [0] * BUCKETS
-        self._at = self.total = self.bad = 0
+        self.at = self.total = self.bad = 0
 
     def add(self, now_s: float, count: int, bad: int) -> None:
         """So many attempts, so many of them bad."""
-        if now_s >= self._ends_s:
+        if now_s >= self.ends_s:
             self.slide(now_s)
-        at = self._at
-        self._all[at] += count
+        at = self.at
+        self.all[at] += count
         self._bads[at] += bad
         self.total += count
         self.bad += bad
@@ -281,15 +285,15 @@ class _Window:
 
     def slide(self, now_s: float) -> None:
         """Empty the buckets whose time is over."""
-        if now_s < self._ends_s:
+        if now_s < self.ends_s:
             return
-        passed = int((now_s - self._ends_s) / self._step_s) + 1
-        self._ends_s += passed * self._step_s
+        passed = int((now_s - self.ends_s) / self._step_s) + 1
+        self.ends_s += passed * self._step_s
         for _ in range(min(passed, BUCKETS)):
-            at = self._at = (self._at + 1) % BUCKETS
-            self.total -= self._all[at]
+            at = self.at = (self.at + 1) % BUCKETS
+            self.total -= self.all[at]
             self.bad -= self._bads[at]
-            self._all[at] = self._bads[at] = 0
+            self.all[at] = self._bads[at] = 0
 
 
 def verdict_of(error: GatewayError) -> bool | None:

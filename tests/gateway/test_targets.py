@@ -90,6 +90,11 @@ class UpstreamTests(TargetCase):
             self.snapshot("to: a, mirror: {to: b, timeout: 2s}")
         self.assertEqual([call.args[1] for call in proxy.call_args_list], [15.0, 2.0])
 
+    def test_a_copy_is_sent_once(self) -> None:
+        with mock.patch("edgegw.gateway.targets.Proxy") as proxy:
+            self.snapshot("to: a, mirror: b, retry: {attempts: 3}")
+        self.assertEqual([call.args[5].attempts for call in proxy.call_args_list], [3, 0])
+
 
 class TimeoutTests(AssemblyCase):
     """What is said closest to the exchange holds."""

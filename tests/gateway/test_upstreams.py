@@ -3,18 +3,21 @@
 import shutil
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problem, Problems
 from edgegw.config.source import loads
+from edgegw.discovery.policy import EndpointPolicy
 from edgegw.errors import GatewayError, Phase, Side
 from edgegw.gateway.builtins import BALANCERS
 from edgegw.gateway.loading import accept
 from edgegw.gateway.upstreams import Upstreams, begin, files_digest
 from edgegw.net.resolver import Resolver
 from edgegw.runtime.wheel import Wheel
+from edgegw.upstream.address import EndpointUrl
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
@@ -194,3 +197,22 @@ class ChecksTests(UpstreamsCase):
             clock.advance(0.1)
         self.assertEqual(self.upstreams._registry.health_checks.child(upstream="u", outcome="passed").value, 2)
         self.assertEqual(first.standing.state, "ready")
+
+
+class PartsTests(UpstreamsCase):
+    def test_places_of_clients(self) -> None:
+        more = ", balance: {tiers: {geo: {networks: {10.0.0.0/8: [eu]}}}}"
+        self.assertIsNotNone(self.one('"http://a"', more=more)["u"].geography)
+        self.assertIsNone(self.one('"http://a"')["u"].geography)
+
+    def test_what_discovery_names_may_not_lead_everywhere(self) -> None:
+        found = "endpoints: ['http://127.0.0.1'], discovery: {from: dns, name: a, port: 80}"
+        text = f"edgegw: 1\nlisten: [80]\nupstreams: {{u: {{{found}}}}}"
+        settings = accept(loads(text, environ={}), self.folder).settings
+        feed = Mock(policy=EndpointPolicy())
+        made = self.upstreams.build(settings, {"u": feed}, self.folder, Problems())
+        begin(made, {})
+        guard = made["u"].connector.guard
+        assert guard is not None
+        self.assertIsNone(guard(EndpointUrl.parse("http://127.0.0.1"), "127.0.0.1"), "as it is written")
+        self.assertIsNotNone(guard(EndpointUrl.parse("http://evil"), "127.0.0.1"))

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 3
 # What takes longest begins first, so that nothing is left alone at the end.
 LONG = (
+    "test_discovery_outage",
     "test_kubernetes",
     "test_nats",
     "test_discovery_dns",

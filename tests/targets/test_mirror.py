@@ -210,7 +210,16 @@ class HarmTests(Case):
         for _ in range(5):
             self.assertEqual(self.get().status, 200)
         self.origin.turn(6)
-        self.assertEqual((self.counted, self.mirror.on_way), ({"failed": 5}, 0))
+        self.assertEqual((self.counted, self.mirror.on_way), ({"failed": 1, "dropped": 4}, 0))
+        self.assertEqual(
+            self.shadow.attempts, 1, "one in 100 ms: a connection that is refused costs as much as a request"
+        )
+        self.origin.script = [answer(b"yes")]
+        self.shadow.faults = []
+        self.shadow.script = [answer()]
+        self.get()
+        self.origin.turn(1)
+        self.assertEqual(self.counted["sent"], 1)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_slow_and_bounded(self) -> None:

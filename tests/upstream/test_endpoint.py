@@ -48,6 +48,8 @@ class LoadTests(SynchronousTestCase):
         endpoint.in_flight += 1
         endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
         self.assertEqual(follower.told, [(1, 1), (-1, 0)])
+        endpoint.occupy()
+        self.assertEqual(follower.told[2:], [(1, 1)])
 
     def test_nobody_is_kept_by_being_a_follower(self) -> None:
         (endpoint,) = cluster(Origin()).endpoints

@@ -11,16 +11,15 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
+from edgegw.discovery.api.client import Answer, HttpClient, retry_after_s
+from edgegw.discovery.api.errors import ApiError, Garbage, one_line
 from edgegw.discovery.consul.access import AgentAccess
-from edgegw.discovery.http import Answer, HttpClient
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage, one_line
 
 BODY_MAX = 4 * 1024 * 1024
 """Bytes. Reading that much stops the loop for some 25 ms; it is between two and three thousand instances."""
 CONTACT_S = 10.0
 """A server that has not heard of its leader for so long says what may be old."""
 
-_RETRY_AFTER_MAX_S = 120.0
 _INDEX_DIGITS = 19
 
 
@@ -155,6 +154,4 @@ def _refusal(answer: Answer, query: Query, has_token: bool) -> ApiError:
         words += "; it limits requests, see `limits` of its configuration"
     elif 300 <= status < 400:
         words += "; redirects are not followed"
-    after = answer.headers.get("retry-after", "")
-    after_s = min(float(after), _RETRY_AFTER_MAX_S) if after.isascii() and after.isdigit() and len(after) < 10 else 0.0
-    return ApiError(words, status, after_s)
+    return ApiError(words, status, retry_after_s(answer.headers))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from edgegw.config.problems import quoted
+from edgegw.discovery.api.fields import Malformed, listed, mapping, maps, text, texts
 from edgegw.discovery.candidate import Facts, Refused, candidate
-from edgegw.discovery.kubernetes.fields import Malformed, listed, mapping, maps, text, texts
 from edgegw.upstream.address import Named
 
 INSTANCES_MAX = 10_000

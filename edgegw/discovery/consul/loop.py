@@ -10,21 +10,17 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.logger import Logger
 
+from edgegw.discovery.api.backoff import Backoff
+from edgegw.discovery.api.errors import ApiError
+from edgegw.discovery.api.rounds import Rounds
 from edgegw.discovery.consul.client import Reply
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage
 
 SPACING_S = 1.0
 """At least so long between two questions; the feed lets through one change a second, too."""
 IDLE_S = 15.0
 """The longest pause after answers that come at once and bring nothing new."""
-BASE_S, CAP_S, FLOOR_S = 1.0, 30.0, 0.2
-
-_log = Logger("edgegw.discovery.consul")
 
 
 class Loop:
@@ -45,54 +41,30 @@ class Loop:
     ) -> None:
         self.index = 0
         self._clock = clock
-        self._chance = chance
         self._ask = ask
         self._heard = heard
         self._failed = failed
-        self._setbacks = 0
         self._idle = 0
-        self._is_on = False
-        self._running: Deferred[None] | None = None
+        self._backoff = Backoff(chance)
+        self._rounds = Rounds(clock, self._turn, self._setback, "asking")
 
     def start(self) -> None:
         """Begin."""
-        self._is_on = True
-        self._running = Deferred.fromCoroutine(self._run())
+        self._rounds.start()
 
     def stop(self) -> None:
         """End; nothing is told any more. Whoever is told something may call this."""
-        self._is_on = False
-        running, self._running = self._running, None
-        if running is not None:
-            running.addErrback(lambda _: None)
-            running.cancel()
-
-    async def _run(self) -> None:
-        try:
-            while self._is_on:
-                pause_s = await self._turn()
-                if self._is_on:
-                    await deferLater(self._clock, pause_s)
-        except CancelledError:
-            return
+        self._rounds.stop()
 
     async def _turn(self) -> float:
         """One question. Returns: how long to pause then."""
         began_s = self._clock.seconds()
-        try:
-            news = self._take(await self._ask(self.index))
-        except ApiError as error:
-            return self._setback(error)
-        except CancelledError:
-            raise
-        except Exception as error:
-            _log.failure("Consul: asking failed")
-            return self._setback(Garbage(f"asking failed: {error!r}"[:300]))
-        self._setbacks = 0
+        news = self._take(await self._ask(self.index))
+        self._backoff.reset()
         took_s = self._clock.seconds() - began_s
         if news or took_s >= SPACING_S:
             self._idle = 0
-            return max(SPACING_S - took_s, 0.0)
+            return SPACING_S - took_s
         self._idle += 1
         pause_s: float = SPACING_S * 2.0 ** min(self._idle - 1, 10)
         return min(pause_s, IDLE_S)
@@ -105,14 +77,10 @@ class Loop:
         return news
 
     def _setback(self, error: ApiError) -> float:
-        """How long to wait after an error: exponential with full jitter, at least what was asked for."""
+        """Returns: how long to wait after an error."""
         self.index = 0
-        self._setbacks += 1
         self._failed(error)
-        upper_s = min(CAP_S, BASE_S * 2.0 ** min(self._setbacks - 1, 10))
-        wait_s = self._chance.uniform(0.0, upper_s)
-        return max(FLOOR_S, wait_s, error.retry_after_s)
+        return self._backoff.next_s(error.retry_after_s)
 
     def __repr__(self) -> str:
-        state = "asking" if self._is_on else "stopped"
-        return f"<Loop {state}, index {self.index}, {self._setbacks} setbacks>"
+        return f"<Loop at index {self.index}: {self._rounds!r}, {self._backoff!r}>"

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from edgegw.config.problems import Problems
+from edgegw.discovery.api.client import HttpClient
+from edgegw.discovery.api.errors import ApiError
 from edgegw.discovery.consul.access import AgentAccess
 from edgegw.discovery.consul.client import ConsulClient, Query, Reply
 from edgegw.discovery.consul.instances import Wanted, read_instances
 from edgegw.discovery.consul.loop import Loop
 from edgegw.discovery.consul.settings import URL, ConsulSettings
-from edgegw.discovery.http import HttpClient
 from edgegw.discovery.interfaces import DiscoveryPart, Listener, Source, Surroundings
-from edgegw.discovery.kubernetes.errors import ApiError
 from edgegw.discovery.settings import DiscoverySettings
 from edgegw.net.addresses import canonical
 from edgegw.upstream.address import Named

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.logger import Logger
 
 from edgegw.config.problems import Problems
-from edgegw.discovery.kubernetes.kubeconfig import CredentialsError, Plan, read_kubeconfig
+from edgegw.discovery.api.access import Access
+from edgegw.discovery.api.errors import CredentialsError
+from edgegw.discovery.api.files import Signature, read_text, signature
+from edgegw.discovery.kubernetes.kubeconfig import Plan, read_kubeconfig
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
 from edgegw.net.certificates import paths_of
 from edgegw.net.tls import UpstreamTls, UpstreamTlsSettings
@@ -23,38 +26,11 @@ from edgegw.net.tls import UpstreamTls, UpstreamTlsSettings
 MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds what its service account is known by."""
 
-_FILE_MAX = 1024 * 1024
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<prefix>(?:/[A-Za-z0-9._~-]+)*)/?\Z"
 )
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}\Z")
 _log = Logger("edgegw.discovery.kubernetes")
-
-Signature = tuple[tuple[str, int, int, int], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Access:
-    """What a request is made with. prefix: of every path, as proxies of several clusters have one. tls: None over plain HTTP."""
-
-    secure: bool
-    host: str
-    port: int
-    prefix: str
-    namespace: str
-    tls: UpstreamTls | None = None
-    token: str = field(default="", repr=False)
-
-    @property
-    def authority(self) -> str:
-        """Host and port, for URLs; brackets around IPv6."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-    @property
-    def origin(self) -> str:
-        """The start of every URL."""
-        return f"{'https' if self.secure else 'http'}://{self.authority}{self.prefix}"
 
 
 class Credentials:
@@ -86,8 +62,8 @@ class Credentials:
         Raises:
             CredentialsError: there is nothing yet.
         """
-        signature = _signature(self._files)
-        if self._access is not None and signature == self._signature:
+        found = signature(self._files)
+        if self._access is not None and found == self._signature:
             return self._access
         try:
             access, files = self._load()
@@ -97,7 +73,7 @@ class Credentials:
             self._tell_once(str(error))
             return self._access
         # Taken before reading, so that what changed meanwhile is seen; files not looked at before are read once more.
-        self._signature = signature if files == self._files else ()
+        self._signature = found if files == self._files else ()
         self._access, self._files, self._told = access, files, ""
         return access
 
@@ -115,7 +91,7 @@ class Credentials:
         plan = self._plan()
         token = plan.token
         if plan.token_file is not None:
-            token = _read(self._base_dir / plan.token_file).strip()
+            token = read_text(self._base_dir / plan.token_file).strip()
         if (token or plan.token_file is not None) and not _TOKEN.match(token):
             raise CredentialsError(f"{plan.token_file or 'the token'} holds no bearer token")
         found = _URL.match(plan.url)
@@ -168,7 +144,7 @@ class Credentials:
 
     def _of_kubeconfig(self, name: str) -> Plan:
         path = (self._base_dir / Path(name).expanduser()).absolute()
-        plan = read_kubeconfig(_read(path), path.parent, self._settings.context)
+        plan = read_kubeconfig(read_text(path), path.parent, self._settings.context)
         return replace(plan, files=(path,))
 
     def _of_pod(self) -> Plan:
@@ -181,34 +157,9 @@ class Credentials:
             )
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         where = self._mount / "namespace"
-        namespace = _read(where).strip() if where.exists() else ""
+        namespace = read_text(where).strip() if where.exists() else ""
         token, ca = str(self._mount / "token"), str(self._mount / "ca.crt")
         return Plan(f"https://{authority}", namespace, ca=ca, token_file=token)
 
     def __repr__(self) -> str:
         return f"<Credentials for {self._access.origin if self._access else 'nothing yet'}>"
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_FILE_MAX + 1)
-        if len(data) > _FILE_MAX:
-            raise CredentialsError(f"{path} is larger than 1 MiB")
-        return data.decode()
-    except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
-        raise CredentialsError(f"{path} cannot be read: {words}") from None
-
-
-def _signature(files: tuple[Path, ...]) -> Signature:
-    """What is the same as long as the files are; symbolic links are followed, which Kubernetes swaps."""
-    found = []
-    for path in files:
-        try:
-            stat = path.stat()
-        except OSError:
-            found.append((str(path), 0, 0, 0))
-        else:
-            found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    return tuple(found)

@@ -11,11 +11,8 @@ from typing import Any
 
 import yaml
 
-from edgegw.discovery.kubernetes.fields import Malformed, flag, mapping, maps, text
-
-
-class CredentialsError(Exception):
-    """There is no way to the API server, or nothing to show there; in words for operators."""
+from edgegw.discovery.api.errors import CredentialsError
+from edgegw.discovery.api.fields import Malformed, flag, mapping, maps, text
 
 
 @dataclass(frozen=True)

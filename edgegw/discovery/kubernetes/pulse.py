@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from edgegw.discovery.kubernetes.errors import ApiError
+from edgegw.discovery.api.errors import ApiError
 
 PERIOD_S = 15.0
 _log = Logger("edgegw.discovery.kubernetes")

@@ -14,11 +14,14 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
+from edgegw.discovery.api.backoff import Backoff
+from edgegw.discovery.api.errors import ApiError, Garbage
+from edgegw.discovery.api.fields import Malformed, listed, mapping, text
+from edgegw.discovery.api.rounds import Rounds
 from edgegw.discovery.kubernetes.client import KubernetesClient, decoded
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage, from_status
-from edgegw.discovery.kubernetes.fields import Identity, Malformed, is_older, listed, mapping, text, version_of
+from edgegw.discovery.kubernetes.errors import from_status, is_gone
+from edgegw.discovery.kubernetes.identity import Identity, is_older, version_of
 from edgegw.discovery.kubernetes.pulse import Pulse
 
 PAGE = 500
@@ -27,12 +30,10 @@ ITEMS_MAX = 5000
 WATCH_S = 290.0
 SLACK_S = 15.0
 LIST_S = 60.0
-BASE_S, CAP_S, FLOOR_S = 1.0, 30.0, 0.2
 SPACING_S = 1.0
 """At least so long between two starts, also where everything goes well."""
 
 _RESTARTS = 3
-_log = Logger("edgegw.discovery.kubernetes")
 
 Item = TypeVar("Item")
 
@@ -87,73 +88,52 @@ class Reflector(Generic[Item]):
         self._clock = clock
         self._chance = chance
         self._version = ""
-        self._setbacks = 0
         self._lines = 0
+        self._began_s = 0.0
         self._cut: ApiError | None = None
         self._watching: Deferred[None] | None = None
-        self._running: Deferred[None] | None = None
-        self._stopped = False
+        self._backoff = Backoff(chance)
+        self._rounds = Rounds(clock, self._turn, self._setback, f"watching {collection.what}")
         self._pulse = Pulse(clock, self._ask, self._silent)
         self.items: dict[str, Item] = {}
         self.known = False
 
     def start(self) -> None:
         """Begin."""
-        self._running = Deferred.fromCoroutine(self._run())
+        self._rounds.start()
 
     def stop(self) -> None:
         """End; nothing is told any more. The connections belong to the client."""
-        running, self._running = self._running, None
-        # Cancelling does nothing while it runs, which is where a follower may call from.
-        self._stopped = True
-        if running is not None:
-            running.addErrback(lambda _: None)
-            running.cancel()
+        self._rounds.stop()
 
-    async def _run(self) -> None:
-        while True:
-            began_s = self._clock.seconds()
-            try:
-                if not self._version:
-                    await self._list()
-                if self._stopped:
-                    return
-                await self._watch()
-                wait_s = 0.0
-            except CancelledError:
-                return
-            except ApiError as error:
-                wait_s = self._setback(error)
-            except Exception as error:
-                _log.failure("Kubernetes: watching {what} failed", what=self._collection.what)
-                wait_s = self._setback(Garbage(f"watching {self._collection.what} failed: {error!r}"[:300]))
-            wait_s = max(wait_s, began_s + SPACING_S - self._clock.seconds())
-            if wait_s > 0.0:
-                try:
-                    await self._sleep(wait_s)
-                except CancelledError:
-                    return
+    async def _turn(self) -> float:
+        """Until the watch ends. Returns: how long to pause then."""
+        self._began_s = self._clock.seconds()
+        if not self._version:
+            await self._list()
+        # A follower may have stopped it.
+        if self._rounds.is_on:
+            await self._watch()
+        return self._spacing_s
 
-    def _sleep(self, wait_s: float) -> Deferred[None]:
-        timer = self._clock.callLater(wait_s, lambda: waiting.callback(None))
-        waiting: Deferred[None] = Deferred(lambda _: timer.cancel())
-        return waiting
+    @property
+    def _spacing_s(self) -> float:
+        return self._began_s + SPACING_S - self._clock.seconds()
 
     def _setback(self, error: ApiError) -> float:
-        """How long to wait after an error: exponential with full jitter, at least what the API server asks for."""
-        first, self._setbacks = self._setbacks == 0, self._setbacks + 1
-        if error.gone or error.unreachable or isinstance(error, Garbage):
+        """Returns: how long to wait after an error."""
+        first, wait_s = not self._backoff.setbacks, self._backoff.next_s(error.retry_after_s)
+        if is_gone(error) or error.unreachable or isinstance(error, Garbage):
             self._version = ""
-        if error.gone and first:
+        if is_gone(error) and first:
             # A version that is too old is everyday life; a list that does not help is not.
-            return 0.0
+            return self._spacing_s
         if error.status == 403:
             # What to do comes first: lists of sources cut long words.
             words = f"grant {self._collection.right}; {error.words}"
             error = ApiError(words, error.status, error.retry_after_s)
         self._follower.failed(error)
-        upper_s = min(CAP_S, BASE_S * 2.0 ** min(self._setbacks - 1, 10))
-        return max(FLOOR_S, self._chance.uniform(0.0, upper_s), error.retry_after_s)
+        return max(wait_s, self._spacing_s)
 
     # The list.
 
@@ -170,7 +150,7 @@ class Reflector(Generic[Item]):
             try:
                 page = await self._client.get(self._collection.path, params, left_s)
             except ApiError as error:
-                if not (error.gone and token and restarts < _RESTARTS):
+                if not (is_gone(error) and token and restarts < _RESTARTS):
                     raise
                 # The pages after this one are not kept any more (API concepts: retrieving large results sets in chunks).
                 token, restarts, fresh = "", restarts + 1, {}
@@ -242,7 +222,7 @@ class Reflector(Generic[Item]):
             self._pulse.stop()
         if not self._lines and self._clock.seconds() - began_s < SPACING_S:
             raise ApiError("the API server ends watches at once", 200)
-        self._setbacks = 0
+        self._backoff.reset()
 
     def _opened(self) -> None:
         self._follower.confirmed()
@@ -261,7 +241,7 @@ class Reflector(Generic[Item]):
             raise ApiError(f"the API server went back from version {self._version} to {version}", 410)
         self._apply(kind, data)
         self._version = version
-        self._setbacks = 0
+        self._backoff.reset()
         self._lines += 1
         self._pulse.heard()
         if kind != "BOOKMARK":
@@ -286,7 +266,7 @@ class Reflector(Generic[Item]):
         version = self._checked(lambda: version_of(page))
         if is_older(version, self._version):
             raise ApiError(f"the API server went back from version {self._version} to {version}", 410)
-        self._setbacks = 0
+        self._backoff.reset()
         self._follower.confirmed()
 
     def _silent(self, error: ApiError) -> None:

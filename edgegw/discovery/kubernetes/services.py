@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgegw.discovery.kubernetes.fields import Identity, Malformed, listed, mapping, maps, port_number, text
+from edgegw.discovery.api.fields import Malformed, listed, mapping, maps, port_number, text
+from edgegw.discovery.kubernetes.identity import Identity
 
 EXTERNAL = "ExternalName"
 

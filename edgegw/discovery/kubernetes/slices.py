@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgegw.discovery.kubernetes.fields import Identity, Malformed, flag, listed, mapping, maps, port_number, text
+from edgegw.discovery.api.fields import Malformed, flag, listed, mapping, maps, port_number, text
+from edgegw.discovery.kubernetes.identity import Identity
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 FAMILIES = ("IPv4", "IPv6", "FQDN")

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from edgegw.discovery.api.errors import ApiError, CredentialsError
 from edgegw.discovery.interfaces import DiscoveryPart, Listener, Surroundings
 from edgegw.discovery.kubernetes.client import KubernetesClient
 from edgegw.discovery.kubernetes.credentials import Credentials
-from edgegw.discovery.kubernetes.errors import ApiError
 from edgegw.discovery.kubernetes.gather import Gatherer
-from edgegw.discovery.kubernetes.kubeconfig import CredentialsError
 from edgegw.discovery.kubernetes.reflector import Collection, Reflector
 from edgegw.discovery.kubernetes.services import Service, read_service
 from edgegw.discovery.kubernetes.settings import (
@@ -27,9 +25,7 @@ from edgegw.discovery.kubernetes.settings import (
     split_service,
 )
 from edgegw.discovery.kubernetes.slices import SERVICE_LABEL, Slice, read_slice
-
-SETTLE_S = 0.05
-"""Events of one moment (a rollout brings many) are told as one."""
+from edgegw.discovery.settling import Settling
 
 _log = Logger("edgegw.discovery.kubernetes")
 
@@ -53,10 +49,9 @@ class KubernetesSource:
         self.name = f"k8s {query.title}" + (f" at {where}" if where else "")
         self.hints: dict[str, str] = {}
         self._client = client
-        self._reactor = reactor
         self._gatherer = Gatherer(query, prefix)
         self._listener: Listener | None = None
-        self._settling: IDelayedCall | None = None
+        self._settling = Settling(reactor, self._settle)
         self._fault = ""
         self._refused: frozenset[tuple[str, str]] = frozenset()
         self._no_services = ""
@@ -75,17 +70,15 @@ class KubernetesSource:
         self._listener = None
         self._slices.stop()
         self._services.stop()
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
+        self._settling.stop()
         return self._client.stop()
 
     # What the reflectors tell.
 
     def changed(self) -> None:
         """One of the collections is another."""
-        if self._listener is not None and self._settling is None:
-            self._settling = self._reactor.callLater(SETTLE_S, self._settle)
+        if self._listener is not None:
+            self._settling.begin()
 
     def confirmed(self) -> None:
         """The slices hold."""
@@ -93,7 +86,7 @@ class KubernetesSource:
             return
         if self._fault:
             self._listener.failed(self._fault)
-        elif self._ready and self._settling is None:
+        elif self._ready and not self._settling.is_due:
             # What is about to be told confirms itself.
             self._listener.confirmed()
 
@@ -117,7 +110,6 @@ class KubernetesSource:
         return self._slices.known and (self._services.known or bool(self._no_services))
 
     def _settle(self) -> None:
-        self._settling = None
         if self._listener is None or not self._ready:
             return
         try:

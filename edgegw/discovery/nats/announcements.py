@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from edgegw.discovery.candidate import Refused
@@ -19,14 +18,13 @@ from edgegw.discovery.feed import MAX_ENDPOINTS
 from edgegw.discovery.interfaces import Listener
 from edgegw.discovery.nats.instance import Scope, identified, read_instance, read_json, read_status, written
 from edgegw.discovery.nats.table import Table
+from edgegw.discovery.settling import Settling
 from edgegw.net.nats.client import NatsClient, Owner
 from edgegw.runtime.supervise import Pace, Supervised
 from edgegw.upstream.environment import Environment
 from edgegw.wire.nats import MAX_PAYLOAD, Message
 
 PREFIX = "gateway.services"
-SETTLE_S = 0.05
-"""What is heard in one moment is told together."""
 ASK_S = 10.0
 """Until everybody is asked again: who answers and does not announce himself is heard of by that."""
 GATHER_S = 1.0
@@ -64,7 +62,7 @@ class Announcements:
         self._table = Table(environment.reactor.seconds, MAX_ENDPOINTS)
         self._client = client = make_client(self)
         self._listener: Listener | None = None
-        self._settling: IDelayedCall | None = None
+        self._settling = Settling(environment.reactor, self._settle)
         self._asking: Deferred[None] | None = None
         self._told = False
         self._fault = ""
@@ -95,9 +93,7 @@ class Announcements:
     def stop(self) -> Deferred[None] | None:
         """`Source`."""
         self._listener = None
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
+        self._settling.stop()
         if self._asking is not None:
             self._asking.cancel()
         self._ticks.stopService()
@@ -127,7 +123,7 @@ class Announcements:
             self._checked_s = None
         if self._fault:
             listener.failed(self._fault)
-        elif self._told and self._settling is None:
+        elif self._told and not self._settling.is_due:
             listener.confirmed()
 
     def lost(self, reason: str) -> None:
@@ -252,11 +248,10 @@ class Announcements:
     # What is told.
 
     def _changed(self) -> None:
-        if self._listener is not None and self._settling is None:
-            self._settling = self._reactor.callLater(SETTLE_S, self._settle)
+        if self._listener is not None:
+            self._settling.begin()
 
     def _settle(self) -> None:
-        self._settling = None
         if self._listener is not None:
             self._told = True
             self._listener.found(self._table.named())

@@ -12,17 +12,16 @@ from edgegw.discovery.feed import MAX_ENDPOINTS
 from edgegw.discovery.interfaces import Listener
 from edgegw.discovery.nats.instance import BAD, Scope, read_instance, read_json
 from edgegw.discovery.nats.jetstream import OrderedConsumer
+from edgegw.discovery.settling import Settling
 from edgegw.net.nats.client import NatsClient, Owner
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 from edgegw.wire.nats import Message
 
-SETTLE_S = 0.05
 RELIST_S = 60.0
 """Until the whole is read again: an entry that ends by its age is not told of (nats-server before 2.11 has no word for it)."""
 RETRY_S = 1.0, 30.0
 _GONE = ("DEL", "PURGE")
-
 
 Items = dict[str, Named]
 """By key."""
@@ -61,7 +60,7 @@ class Bucket:
         self._next: OrderedConsumer | None = None
         self._readings: dict[OrderedConsumer, Items] = {}
         self._items: Items = {}
-        self._settling: IDelayedCall | None = None
+        self._settling = Settling(environment.reactor, self._settle)
         self._call: IDelayedCall | None = None
         self._failures = 0
         self._complaint = ""
@@ -77,9 +76,7 @@ class Bucket:
         """`Source`."""
         self._listener = None
         self._drop_all()
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
+        self._settling.stop()
         return self._client.stop()
 
     # What the client tells.
@@ -190,7 +187,7 @@ class Bucket:
 
     def idle(self, consumer: OrderedConsumer) -> None:
         """`Told`."""
-        if consumer is self._current and self._listener is not None and self._settling is None:
+        if consumer is self._current and self._listener is not None and not self._settling.is_due:
             self._listener.confirmed()
 
     def broke(self, consumer: OrderedConsumer, reason: str) -> None:
@@ -210,11 +207,10 @@ class Bucket:
     # What is told.
 
     def _changed(self) -> None:
-        if self._listener is not None and self._settling is None:
-            self._settling = self._reactor.callLater(SETTLE_S, self._settle)
+        if self._listener is not None:
+            self._settling.begin()
 
     def _settle(self) -> None:
-        self._settling = None
         if self._listener is not None:
             self._listener.found([self._items[key] for key in sorted(self._items)])
 

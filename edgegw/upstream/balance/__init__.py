@@ -6,4 +6,5 @@
 - by chance: `random`; draws in proportion to shares are made by `shares`
 - by a key of the request: `consistent_hash`, on a table of `maglev` or `ring`; `keys` says what may be the key, `rendezvous` is
   for those few that no table helps
+- by the code of others: `custom`
 """

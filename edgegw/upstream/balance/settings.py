@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
@@ -78,6 +78,15 @@ class BalanceSettings(Settings):
         "over; above 100%, and 0% is no bound. If not said, 125% with `table: ring` and none with maglev.",
         examples=["125%"],
     )
+    custom: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Choose with Python code instead of `by`: an entry point of `edgegw.balancers`, or `package.module:factory`.",
+        examples=["spare", "shop.balancers:Spare"],
+    )
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="What the code of `custom` is built with."
+    )
     tiers: TierSettings = Field(
         default=TierSettings(), description="The order in which tiers and zones are used.", examples=[{"zone": "eu-1a"}]
     )
@@ -95,6 +104,24 @@ class BalanceSettings(Settings):
         description="When fewer of the endpoints than this are free, all are used whatever probes and answers say; 0% is never.",
         examples=["0%"],
     )
+
+    @model_validator(mode="after")
+    def _one_algorithm(self) -> BalanceSettings:
+        wrong = self.contradiction()
+        if wrong is not None:
+            raise ValueError(wrong)
+        return self
+
+    def contradiction(self) -> str | None:
+        """What does not go with `custom`, in words; what was taken over from the defaults of upstreams counts, too."""
+        if self.custom is None:
+            return 'has "with", which is for custom balancers only: say "custom", too' if self.with_ else None
+        said = [f'"{name}"' for name in ("by", *_OF_HASHING) if name in self.model_fields_set]
+        if not said:
+            return None
+        return (
+            f'has "custom" and {" and ".join(said)}: leave one or the other out, for the code of "custom" chooses alone'
+        )
 
     @model_validator(mode="after")
     def _only_for_hashing(self) -> BalanceSettings:

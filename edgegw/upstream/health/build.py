@@ -8,11 +8,11 @@ from edgegw.config.problems import Problems, quoted
 from edgegw.exchange.patterns import Pattern, compile_pattern
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
+from edgegw.upstream.foreign import FOREIGN, check_options, find_factory, told
 from edgegw.upstream.health.checks import HealthChecks, uncounted, unheard
-from edgegw.upstream.health.custom_probe import FOREIGN, check_options, find_factory, told
 from edgegw.upstream.health.grpc_probe import GrpcProbe
 from edgegw.upstream.health.http_probe import HttpProbe
-from edgegw.upstream.health.interfaces import Probe
+from edgegw.upstream.health.interfaces import PLUG_POINT, Factory, Probe
 from edgegw.upstream.health.settings import HealthSettings
 from edgegw.upstream.health.tcp_probe import TcpProbe
 
@@ -43,9 +43,9 @@ def check_settings(settings: HealthSettings, problems: Problems) -> None:
         problems.add((), wrong, hint)
     _pattern(settings, problems)
     if settings.custom is not None:
-        factory = find_factory(settings.custom, problems)
+        factory = find_factory(PLUG_POINT, settings.custom, problems)
         if factory is not None:
-            check_options(factory, settings.custom, settings.with_, problems)
+            check_options(PLUG_POINT, factory, settings.custom, settings.with_, problems)
 
 
 def make_probe(settings: HealthSettings, environment: Environment, problems: Problems) -> Probe | None:
@@ -71,7 +71,7 @@ def _pattern(settings: HealthSettings, problems: Problems) -> Pattern | None:
 
 
 def _custom(name: str, settings: HealthSettings, environment: Environment, problems: Problems) -> Probe | None:
-    factory = find_factory(name, problems)
+    factory: Factory | None = find_factory(PLUG_POINT, name, problems)
     if factory is None:
         return None
     try:

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.foreign import PlugPoint
 
-ENTRY_POINTS = "edgegw.health_probes"
+PLUG_POINT = PlugPoint("health probe", "edgegw.health_probes", given=1)
 
 
 class ProbeFailed(Exception):

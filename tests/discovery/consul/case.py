@@ -6,19 +6,18 @@ import random
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
+from edgegw.discovery.api.client import HttpClient
 from edgegw.discovery.consul import loop
 from edgegw.discovery.consul.access import AgentAccess
 from edgegw.discovery.consul.client import ConsulClient, Query, Reply
 from edgegw.discovery.consul.instances import Wanted
 from edgegw.discovery.consul.settings import ConsulSettings
 from edgegw.discovery.consul.source import ConsulSource
-from edgegw.discovery.http import HttpClient
-from edgegw.net.resolver import Resolver
+from tests.discovery.api.case import SocketCase, reactor
 from tests.discovery.doubles import Heard
-from tests.discovery.kubernetes.case import ApiCase, reactor
 from tests.live.consul_double import Agent
 
 QUERY = Query("web")
@@ -34,17 +33,15 @@ def entry(number: int = 1, status: str = "passing", *, node: Any = None, **servi
     }
 
 
-class AgentCase(ApiCase):
-    """Tests against the double on loopback: real sockets, the trial's reactor."""
+class AgentCase(SocketCase):
+    """Tests against the double on loopback."""
 
     def setUp(self) -> None:
+        super().setUp()
         self.patch(loop, "SPACING_S", 0.05)
         self.agent = Agent(reactor)
-        self.listening = reactor.listenTCP(0, Site(self.agent), interface="127.0.0.1")
-        self.addCleanup(self.listening.stopListening)
-        self.port = self.listening.getHost().port
-        self.resolver = Resolver(reactor, lambda name: succeed(["127.0.0.1"]))
-        self.addCleanup(self.resolver.stop)
+        self.listening = self.site(Site(self.agent))
+        self.port: int = self.listening.getHost().port
 
     def register(self, *numbers: int, status: str = "passing", **more: Any) -> None:
         for number in numbers:

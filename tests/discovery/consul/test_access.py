@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from edgegw.discovery.api.errors import ApiError
 from edgegw.discovery.consul.access import AgentAccess
 from edgegw.discovery.consul.settings import ConsulSettings
-from edgegw.discovery.kubernetes.errors import ApiError
 from tests.certs import Authority
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgegw.discovery.api.errors import ApiError, Garbage
 from edgegw.discovery.consul import client as module
 from edgegw.discovery.consul.client import Query, Reply
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage
 from tests.discovery.consul.case import QUERY, AgentCase, reactor
 
 

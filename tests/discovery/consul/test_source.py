@@ -10,13 +10,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
+from edgegw.discovery.api.errors import ApiError
 from edgegw.discovery.consul.client import Query
 from edgegw.discovery.consul.instances import Wanted
 from edgegw.discovery.consul.settings import ConsulSettings
 from edgegw.discovery.consul.source import ConsulSource, build_consul
 from edgegw.discovery.feed import Feed, Outlet
 from edgegw.discovery.interfaces import Surroundings
-from edgegw.discovery.kubernetes.errors import ApiError
 from edgegw.discovery.policy import EndpointPolicy
 from edgegw.discovery.settings import DiscoverySettings
 from tests.discovery.consul.case import AgentCase, Script, entry

@@ -7,22 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
 from edgegw.discovery.kubernetes.client import KubernetesClient
 from edgegw.discovery.kubernetes.credentials import Credentials
 from edgegw.discovery.kubernetes.settings import KubernetesSettings, Query
 from edgegw.discovery.kubernetes.source import KubernetesSource
-from edgegw.net.resolver import Resolver
 from edgegw.upstream.address import Named
+from tests.discovery.api.case import SocketCase, reactor
 from tests.live.kube_double import Api
 
-reactor: Any = global_reactor
 QUERY = Query("shop", "users", "", "http")
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
 
@@ -55,36 +50,14 @@ class Written:
         return [url for url, _ in found[-1]] if found else None
 
 
-class Raw(Protocol):
-    """A server that answers every connection with the same bytes, piece by piece."""
-
-    def connectionMade(self) -> None:
-        self.factory.lines.append(self)  # type: ignore[attr-defined]
-
-    def dataReceived(self, data: bytes) -> None:
-        self.factory.heard += data  # type: ignore[attr-defined]
-        if b"\r\n\r\n" in data:
-            for piece in self.factory.pieces:  # type: ignore[attr-defined]
-                self.transport.write(piece)  # type: ignore[union-attr]
-            if self.factory.closes:  # type: ignore[attr-defined]
-                self.transport.loseConnection()  # type: ignore[union-attr]
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self.factory.lines.remove(self)  # type: ignore[attr-defined]
-
-
-class ApiCase(TestCase):
-    """Tests against the double on loopback: real sockets, the trial's reactor."""
-
-    timeout = 30
+class ApiCase(SocketCase):
+    """Tests against the double on loopback."""
 
     def setUp(self) -> None:
+        super().setUp()
         self.api = Api(reactor)
-        self.listening = reactor.listenTCP(0, Site(self.api), interface="127.0.0.1")
-        self.addCleanup(self.listening.stopListening)
+        self.listening = self.site(Site(self.api))
         self.port: int = self.listening.getHost().port
-        self.resolver = Resolver(reactor, lambda name: succeed(["127.0.0.1"]))
-        self.addCleanup(self.resolver.stop)
 
     def client(self, *, port: int | None = None, scheme: str = "http", **settings: Any) -> KubernetesClient:
         """A client of the double, stopped at the end: trial then sees whether it left anything."""
@@ -100,23 +73,6 @@ class ApiCase(TestCase):
         source.start(listener)
         self.addCleanup(source.stop)
         return source, listener
-
-    def raw(self, *pieces: bytes, closes: bool = False) -> Any:
-        """A server of these bytes; returns its factory, with `port`."""
-        factory: Any = Factory.forProtocol(Raw)
-        factory.pieces, factory.closes, factory.heard, factory.lines = pieces, closes, b"", []
-        listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.addCleanup(listening.stopListening)
-        factory.port = listening.getHost().port
-        return factory
-
-    async def until(self, condition: Callable[[], Any], what: str = "") -> None:
-        """Let the reactor run until the condition is true; fails after five seconds."""
-        end_s = reactor.seconds() + 5.0
-        while not condition():
-            if reactor.seconds() > end_s:
-                self.fail(f"it did not become so: {what}")
-            await deferLater(reactor, 0.005)
 
 
 class Script:

@@ -10,8 +10,9 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.discovery.kubernetes.errors import ApiError
-from edgegw.discovery.kubernetes.fields import Identity, Malformed
+from edgegw.discovery.api.errors import ApiError
+from edgegw.discovery.api.fields import Malformed
+from edgegw.discovery.kubernetes.identity import Identity
 from edgegw.discovery.kubernetes.reflector import Collection, Reflector
 from tests.discovery.kubernetes.case import Script
 

@@ -6,86 +6,21 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import given
-from hypothesis import strategies as st
+from twisted.internet import ssl
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.server import Site
 
+from edgegw.discovery.api.access import Access
+from edgegw.discovery.api.errors import ApiError, CredentialsError, Garbage
 from edgegw.discovery.kubernetes import client as module
-from edgegw.discovery.kubernetes.client import LINE_MAX, KubernetesClient, Lines, decoded, within
-from edgegw.discovery.kubernetes.credentials import Access
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage
-from edgegw.discovery.kubernetes.kubeconfig import CredentialsError
+from edgegw.discovery.kubernetes.client import KubernetesClient, decoded
+from tests.certs import Authority
+from tests.discovery.api.case import chunk
 from tests.discovery.kubernetes.case import SLICES, ApiCase, reactor
 from tests.live.kube_objects import endpoint, endpoint_slice
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-class Open:
-    """A connection that remembers whether it was ended."""
-
-    aborted = False
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
-class LineTests(SynchronousTestCase):
-    """A stream of lines."""
-
-    def fed(self, *pieces: bytes) -> tuple[list[bytes], Lines, Open]:
-        lines: list[bytes] = []
-        connection: Any = Open()
-        body = Lines(connection, lines.append)
-        for piece in pieces:
-            body.dataReceived(piece)
-        return lines, body, connection
-
-    @given(st.lists(st.text(max_size=6), max_size=8), st.integers(1, 7))
-    def test_any_cut(self, texts: list[str], size: int) -> None:
-        """Wherever reads end, in the middle of a character too, the lines are the same."""
-        wanted = [text.replace("\n", "").encode() for text in texts]
-        data = b"".join(each + b"\n" for each in wanted)
-        lines, _, _ = self.fed(*(data[at : at + size] for at in range(0, len(data), size)))
-        self.assertEqual(lines, [each for each in wanted if each.strip()])
-
-    def test_a_line_that_is_too_long(self) -> None:
-        """It ends the stream, whole or not; a line of just the limit does not."""
-        for pieces in ([b"x" * (LINE_MAX + 1)], [b"x" * LINE_MAX, b"x"], [b"{}\n" + b"x" * LINE_MAX + b"x\n"]):
-            _, body, connection = self.fed(*pieces)
-            self.failureResultOf(body.finished, Garbage)
-            self.assertTrue(connection.aborted)
-        lines, _, connection = self.fed(b"x" * LINE_MAX, b"\n")
-        self.assertEqual((len(lines), connection.aborted), (1, False))
-
-    def test_a_line_that_is_not_liked(self) -> None:
-        """No line after it is looked at."""
-        seen: list[bytes] = []
-
-        def line(data: bytes) -> None:
-            seen.append(data)
-            raise Garbage("no")
-
-        connection: Any = Open()
-        body = Lines(connection, line)
-        body.dataReceived(b"a\nb\n")
-        body.dataReceived(b"c\n")
-        self.failureResultOf(body.finished, Garbage)
-        self.assertEqual(seen, [b"a"])
-
-    def test_a_bug_of_ours(self) -> None:
-        """It is logged and ends the stream; nothing escapes."""
-        connection: Any = Open()
-        body = Lines(connection, lambda data: 1 / 0)  # type: ignore[arg-type, return-value]
-        body.dataReceived(b"a\n")
-        self.failureResultOf(body.finished, Garbage)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class DecodeTests(SynchronousTestCase):
@@ -96,34 +31,6 @@ class DecodeTests(SynchronousTestCase):
         for data in (b"", b"[]", b"5", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 5000, b"NaN", b'{"a": 1} x'):
             self.assertRaises(Garbage, decoded, data)
         self.assertEqual(decoded('{"a": "é"}'.encode()), {"a": "é"})
-
-
-class WithinTests(SynchronousTestCase):
-    """Deadlines."""
-
-    def test_too_long(self) -> None:
-        clock, work = Clock(), Deferred[None]()
-        made = Deferred.fromCoroutine(within(clock, 5.0, work, "too long"))
-        clock.advance(4.9)
-        self.assertNoResult(made)
-        clock.advance(0.2)
-        self.assertEqual(self.failureResultOf(made, ApiError).value.words, "too long")
-
-    def test_in_time(self) -> None:
-        """No timer is left."""
-        clock, work = Clock(), Deferred[int]()
-        made = Deferred.fromCoroutine(within(clock, 5.0, work, "too long"))
-        work.callback(3)
-        self.assertEqual(self.successResultOf(made), 3)
-        self.assertEqual(clock.getDelayedCalls(), [])
-
-    def test_cancelled(self) -> None:
-        """That is no deadline."""
-        clock = Clock()
-        made = Deferred.fromCoroutine(within(clock, 5.0, Deferred[None](), "too long"))
-        made.cancel()
-        self.failureResultOf(made, CancelledError)
-        self.assertEqual(clock.getDelayedCalls(), [])
 
 
 class GetTests(ApiCase):
@@ -180,7 +87,7 @@ class GetTests(ApiCase):
     async def test_a_body_without_measure(self) -> None:
         server = self.raw(HEAD, *[chunk(b"x" * 1000)] * 20)
         with patch.object(module, "PAGE_MAX", 10_000):
-            await self.refused(0, "more than 10000 bytes", port=server.port)
+            await self.refused(0, "larger than 10000 bytes", port=server.port)
         await self.until(lambda: not server.lines, "the connection closes")
 
     async def test_a_body_that_is_torn(self) -> None:
@@ -341,3 +248,33 @@ class WatchTests(ApiCase):
         await self.until(lambda: not self.api.watches, "the double sees it")
         with self.assertRaises(ApiError):
             await client.get(SLICES, {})
+
+
+class TlsTests(ApiCase):
+    """What the settings say of certificates is what is used."""
+
+    async def test_settings(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        authority = Authority()
+        ca = str(authority.write(folder))
+        me = authority.issue("edgegw", client=True).write(folder, "me")
+        leaf = authority.issue("api.example.com")
+        options = ssl.PrivateCertificate.loadPEM(leaf.key_pem + leaf.cert_pem).options(
+            ssl.Certificate.loadPEM(authority.cert_pem)
+        )
+        port = self.site(Site(self.api), options).getHost().port
+        shown = {"ca_file": ca, "cert_file": str(me.cert), "key_file": str(me.key), "server_name": "api.example.com"}
+        page = await self.client(port=port, scheme="https", **shown).get(SLICES, {})
+        self.assertEqual(page["kind"], "EndpointSliceList")
+        for missing in shown:
+            settings = {key: value for key, value in shown.items() if key != missing}
+            if missing in ("cert_file", "key_file"):
+                settings = {key: value for key, value in shown.items() if key not in ("cert_file", "key_file")}
+            with self.assertRaises(ApiError):
+                await self.client(port=port, scheme="https", **settings).get(SLICES, {})
+        self.assertEqual(len(self.api.requests), 1)
+        page = await self.client(port=port, scheme="https", **{**shown, "server_name": None}, verify=False).get(
+            SLICES, {}
+        )
+        self.assertEqual(page["kind"], "EndpointSliceList")

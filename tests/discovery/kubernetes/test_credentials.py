@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from edgegw.discovery.api.errors import CredentialsError
 from edgegw.discovery.kubernetes.credentials import Credentials
-from edgegw.discovery.kubernetes.kubeconfig import CredentialsError
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
 from tests.certs import Authority
 from tests.discovery.kubernetes.test_kubeconfig import kubeconfig

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.discovery.kubernetes.kubeconfig import CredentialsError, Plan, read_kubeconfig
+from edgegw.discovery.api.errors import CredentialsError
+from edgegw.discovery.kubernetes.kubeconfig import Plan, read_kubeconfig
 
 FOLDER = Path("/etc/kube")
 

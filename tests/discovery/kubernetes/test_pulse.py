@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.discovery.kubernetes.errors import ApiError
+from edgegw.discovery.api.errors import ApiError
 from edgegw.discovery.kubernetes.pulse import PERIOD_S, Pulse
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edgegw.discovery.api.backoff import FLOOR_S
+from edgegw.discovery.api.errors import ApiError, Garbage
 from edgegw.discovery.kubernetes import reflector as module
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage
-from edgegw.discovery.kubernetes.reflector import FLOOR_S, SPACING_S
+from edgegw.discovery.kubernetes.reflector import SPACING_S
 from tests.discovery.kubernetes.reflecting import ReflectorCase, event, page, thing
 from tests.live.kube_double import status
 

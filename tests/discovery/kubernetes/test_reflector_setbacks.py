@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from edgegw.discovery.kubernetes.errors import ApiError
+from edgegw.discovery.api.backoff import CAP_S, Backoff
+from edgegw.discovery.api.errors import ApiError
 from edgegw.discovery.kubernetes.pulse import PERIOD_S
-from edgegw.discovery.kubernetes.reflector import CAP_S
 from tests.discovery.kubernetes.reflecting import ReflectorCase, event, page, thing
 from tests.live.kube_double import status
 
@@ -29,7 +29,7 @@ class SetbackTests(ReflectorCase):
         for seed in range(40):
             self.reflector.stop()
             self.setUp()
-            self.reflector._chance = random.Random(seed)
+            self.reflector._backoff = Backoff(random.Random(seed))
             for _ in range(3):
                 self.script.last.errback(ApiError("no route"))
                 wait_s = self.asked_after()

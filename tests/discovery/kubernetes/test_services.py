@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.discovery.kubernetes.fields import Malformed
+from edgegw.discovery.api.fields import Malformed
 from edgegw.discovery.kubernetes.services import SCHEMES, ServicePort, read_service
 from tests.live.kube_objects import service
 

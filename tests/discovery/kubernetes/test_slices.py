@@ -4,7 +4,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.discovery.kubernetes.fields import Malformed
+from edgegw.discovery.api.fields import Malformed
 from edgegw.discovery.kubernetes.slices import NOT_READY, TERMINATING, SlicePort, read_slice
 from tests.live.kube_objects import endpoint, endpoint_slice
 

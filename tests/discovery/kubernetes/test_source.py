@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
+from edgegw.discovery.api import backoff
 from edgegw.discovery.interfaces import Surroundings
 from edgegw.discovery.kubernetes import client as clients
 from edgegw.discovery.kubernetes import reflector as reflecting
@@ -27,8 +28,8 @@ class SourceCase(ApiCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(reflecting, "BASE_S", 0.05)
-        self.patch(reflecting, "FLOOR_S", 0.01)
+        self.patch(backoff, "BASE_S", 0.05)
+        self.patch(backoff, "FLOOR_S", 0.01)
         self.patch(reflecting, "SPACING_S", 0.01)
         self.api.put("services", service())
         self.put(endpoint("10.0.0.1"))

@@ -1,4 +1,4 @@
-"""Tests of edgegw.upstream.health.custom_probe."""
+"""Tests of edgegw.upstream.foreign."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
-from edgegw.upstream.health.custom_probe import check_options, find_factory
-from edgegw.upstream.health.interfaces import ENTRY_POINTS
+from edgegw.upstream.foreign import FOREIGN, PlugPoint, check_options, find_factory, told
 
-HERE = "tests.upstream.health.test_custom_probe"
+HERE = "tests.upstream.test_foreign"
+PROBES = PlugPoint("health probe", "edgegw.health_probes", given=1)
+BALANCERS = PlugPoint("balancer", "edgegw.balancers", given=2)
 
 
 class Disk:
@@ -28,13 +29,13 @@ NOT_CALLABLE = 7
 
 
 def point(name: str, value: str) -> EntryPoint:
-    return EntryPoint(name, value, ENTRY_POINTS)
+    return EntryPoint(name, value, PROBES.group)
 
 
 class FindTests(SynchronousTestCase):
     def find(self, name: str, *points: EntryPoint) -> Any:
         self.problems = Problems()
-        return find_factory(name, self.problems, points)
+        return find_factory(PROBES, name, self.problems, points)
 
     def told(self) -> list[tuple[str, str | None]]:
         return [(problem.message, problem.hint) for problem in self.problems]
@@ -72,7 +73,7 @@ class FindTests(SynchronousTestCase):
 class OptionTests(SynchronousTestCase):
     def check(self, factory: Any, **given: Any) -> list[tuple[Any, str, str | None]]:
         problems = Problems()
-        good = check_options(factory, "disk", given, problems)
+        good = check_options(PROBES, factory, "disk", given, problems)
         self.assertEqual(good, not problems.errors)
         return [(problem.loc, problem.message, problem.hint) for problem in problems]
 

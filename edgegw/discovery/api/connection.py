@@ -1,4 +1,4 @@
-"""One connection to the API server: found by name, with TLS, within a deadline, counted until its answer begins, always closed."""
+"""One connection to an API: found by name, with TLS, within a deadline, counted until its answer begins, always closed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from edgegw.discovery.kubernetes.credentials import Access
-from edgegw.discovery.kubernetes.errors import ApiError, reasons
+from edgegw.discovery.api.access import Access
+from edgegw.discovery.api.errors import ApiError, reasons
 from edgegw.net.endpoints import TcpPlace, connect
 from edgegw.net.resolver import ResolveError, Resolver
 from edgegw.net.tls import wrap_client

@@ -1,19 +1,21 @@
-"""Bounded requests of sources."""
+"""Bounded requests to APIs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.discovery.http import Answer, HttpClient
-from edgegw.discovery.kubernetes.connection import HEAD_MAX
-from edgegw.discovery.kubernetes.credentials import Access
-from edgegw.discovery.kubernetes.errors import ApiError, Garbage
-from tests.discovery.kubernetes.case import ApiCase, reactor
+from edgegw.discovery.api.client import Answer, Arriving, HttpClient, retry_after_s
+from edgegw.discovery.api.connection import HEAD_MAX
+from edgegw.discovery.api.errors import ApiError, Garbage
+from tests.discovery.api.case import SocketCase, chunk, plain, reactor
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-class HttpTests(ApiCase):
+class ClientCase(SocketCase):
     """Against servers that send what the test says."""
 
     def setUp(self) -> None:
@@ -22,8 +24,11 @@ class HttpTests(ApiCase):
         self.addCleanup(self.http.stop)
 
     async def get(self, port: int, limit_s: float = 1.0, most: int = 100) -> Answer:
-        access = Access(False, "127.0.0.1", port, "", "")
-        return await self.http.get(access, "/x?y=1", {"X-Y": "z"}, limit_s, most)
+        return await self.http.get(plain(port), "/x?y=1", {"X-Y": "z"}, limit_s, most)
+
+
+class GetTests(ClientCase):
+    """Whole answers."""
 
     async def failed(self, words: str, *pieces: bytes, closes: bool = False, **options: Any) -> ApiError:
         server = self.raw(*pieces, closes=closes)
@@ -78,19 +83,6 @@ class HttpTests(ApiCase):
         await self.failed("its answer was torn", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", closes=True)
         await self.failed("no answer from 127.0.0.1", closes=True)
 
-    async def test_no_http(self) -> None:
-        await self.failed("no answer from 127.0.0.1", b"SSH-2.0-OpenSSH\r\n", closes=True)
-
-    async def test_head_without_end(self) -> None:
-        lines = [b"X-A: " + b"a" * 1000 + b"\r\n"] * (HEAD_MAX // 1000)
-        await self.failed("no answer from", b"HTTP/1.1 200 OK\r\n", *lines, limit_s=5.0)
-
-    async def test_nobody_listens(self) -> None:
-        await self.listening.stopListening()
-        with self.assertRaises(ApiError) as caught:
-            await self.get(self.port)
-        self.assertIn("Connection was refused", str(caught.exception))
-
     async def test_cancelled(self) -> None:
         """The connection closes."""
         server = self.raw()
@@ -99,6 +91,58 @@ class HttpTests(ApiCase):
         asked.cancel()
         self.failureResultOf(asked, CancelledError)
         await self.until(lambda: not server.lines, "the connection closes")
+
+
+class ArrivingTests(ClientCase):
+    """Answers whose bodies are still to come."""
+
+    async def begun(self, port: int, limit_s: float = 1.0) -> Arriving:
+        return await self.http.begin(plain(port), "/x", {}, limit_s)
+
+    async def test_lines(self) -> None:
+        """Each as it comes; the connection is not kept."""
+        server = self.raw(HEAD + chunk(b"a\n\nb"), chunk(b"c\nd") + b"0\r\n\r\n")
+        arriving = await self.begun(server.port)
+        self.assertEqual(arriving.status, 200)
+        lines: list[bytes] = []
+        await arriving.lines(lines.append, 10)
+        self.assertEqual(lines, [b"a", b"bc"])
+        await self.until(lambda: not server.lines, "the connection closes")
+
+    async def test_lines_that_end_badly(self) -> None:
+        """In an error, and without a connection."""
+        for data, words in ((b"x" * 11, "more than 10 bytes"), (b"x", "torn")):
+            server = self.raw(HEAD + chunk(data), closes=True)
+            with self.assertRaises(ApiError) as caught:
+                await (await self.begun(server.port)).lines(lambda line: None, 10)
+            self.assertIn(words, str(caught.exception))
+            await self.until(lambda server=server: not server.lines, "the connection closes")
+
+    async def test_the_head_in_time(self) -> None:
+        with self.assertRaises(ApiError) as caught:
+            await self.begun(self.raw().port, 0.2)
+        self.assertIn("no answer within 0.2 s", str(caught.exception))
+
+    async def test_the_body_at_any_time(self) -> None:
+        """That is up to the reader; cancelled, it closes the connection."""
+        server = self.raw(HEAD + chunk(b"x"))
+        reading = Deferred.fromCoroutine((await self.begun(server.port, 0.2)).whole(10))
+        began_s = reactor.seconds()
+        await self.until(lambda: reactor.seconds() > began_s + 0.3)
+        self.assertNoResult(reading)
+        reading.cancel()
+        self.failureResultOf(reading, CancelledError)
+        await self.until(lambda: not server.lines, "the connection closes")
+
+    async def test_closed_unread(self) -> None:
+        server = self.raw(HEAD + chunk(b"x"))
+        (await self.begun(server.port)).close()
+        await self.until(lambda: not server.lines, "the connection closes")
+        self.assertIn("0 open", repr(self.http))
+
+
+class StopTests(ClientCase):
+    """The end."""
 
     async def test_stopped(self) -> None:
         """What is open closes, and nothing new begins."""
@@ -114,3 +158,30 @@ class HttpTests(ApiCase):
         with self.assertRaises(ApiError) as caught:
             await self.get(server.port)
         self.assertIn("was stopped", str(caught.exception))
+
+    async def test_stopped_while_nothing_is_open(self) -> None:
+        """For good all the same."""
+        server = self.raw(HEAD)
+        await self.http.stop()
+        with self.assertRaises(ApiError):
+            await self.get(server.port)
+        self.assertEqual(server.heard, b"")
+
+
+class RetryAfterTests(SynchronousTestCase):
+    """Retry-After."""
+
+    def test_seconds(self) -> None:
+        """Bounded; nonsense and dates are left out."""
+        for said, after_s in (
+            ("7", 7.0),
+            ("0", 0.0),
+            ("99999", 120.0),
+            ("-5", 0.0),
+            ("1e9", 0.0),
+            ("9" * 30, 0.0),
+            ("\xb2", 0.0),
+        ):
+            self.assertEqual(retry_after_s({"retry-after": said}), after_s)
+        self.assertEqual(retry_after_s({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}), 0.0)
+        self.assertEqual(retry_after_s({}), 0.0)
