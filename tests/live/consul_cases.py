@@ -202,7 +202,7 @@ class Cases(ConsulCase):
             self.one.stop()
         self.assertEqual(self.endpoint(self.one), {})
         updates = "edgegw_discovery_updates_total"
-        wait_until(lambda: self.gateway.metric(updates, upstream="u", outcome="ok") >= 5, "the changes are counted")
+        wait_until(lambda: self.gateway.metric(updates, upstream="u", outcome="ok") >= 3, "the changes are counted")
         self.assertEqual(self.source()["failing"], False)
 
     def test_queries(self) -> None:
