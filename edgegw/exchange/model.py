@@ -174,13 +174,14 @@ class Exchange:
         flag: one reason for an unusual ending, for the access record.
         deadline_s: the loop clock when all must be over, or None.
         failure: the error that was rendered into the answer, if one was.
+        spoke: a 1xx head of an upstream was forwarded.
         refused: why the connection would not read the request any further (a head the codec rejected); the router raises it.
     """
 
     __slots__ = (
         "_on_end", "_upload", "attempts", "client", "connect_s", "connection", "deadline_s", "endpoint", "failure", "flag",
         "head", "id",
-        "outcome", "refused", "request", "route", "snapshot", "started_s", "upstream", "upstream_end_s", "upstream_head_s",
+        "outcome", "refused", "request", "route", "snapshot", "spoke", "started_s", "upstream", "upstream_end_s", "upstream_head_s",
     )  # fmt: skip
 
     def __init__(
@@ -205,6 +206,7 @@ class Exchange:
         self.deadline_s: float | None = None
         self.failure: GatewayError | None = None
         self.refused: GatewayError | None = None
+        self.spoke = False
         self.outcome: Outcome | None = None
         self._on_end: list[Callable[[Exchange, Outcome], None]] = []
 
@@ -238,6 +240,7 @@ class Exchange:
     def informational(self, head: ResponseHead) -> None:
         """Forward a 1xx head to the downstream peer."""
         if self.outcome is None:
+            self.spoke = True
             self.connection.informational(self, head)
 
     def __repr__(self) -> str:

@@ -127,7 +127,7 @@ METRICS: list[MetricSpec] = [
         "edgegw_retries_refused_total",
         "counter",
         ("upstream", "reason"),
-        "Attempts that were not made again though the error allowed it: `budget`, `attempts`, `body`,"
+        "Attempts that were not made again though the error allowed it: `budget`, `attempts`, `body`, `deadline`, `answered`,"
         " `deadline`.",
     ),
     MetricSpec(

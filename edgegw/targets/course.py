@@ -106,7 +106,7 @@ class Course:
         """Whom to ask next, and after how many seconds, now that this endpoint's attempt ended so; None: it was the last."""
         self.tried = (*self.tried, endpoint)
         self._by_budget = False
-        if not self.reason(result) or not self._in_time() or not self._body_is_here(result):
+        if not self.reason(result) or self._has_spoken() or not self._in_time() or not self._body_is_here(result):
             return None
         found: Endpoint | None = None
         if isinstance(result, Missed) and result.error.reason == "connect_refused":
@@ -159,6 +159,12 @@ class Course:
         if isinstance(result, Missed):
             return result.error.reason if conditions.of_error(result.error, self.repeatable) else ""
         return conditions.of_answer(result, self.repeatable)
+
+    def _has_spoken(self) -> bool:
+        """A 1xx head is a beginning of an answer (as in Envoy): another upstream's would not go with it."""
+        if self._exchange.spoke:
+            self._means.metrics.retry_refused("answered")
+        return self._exchange.spoke
 
     def _in_time(self, wait_s: float = 0.0) -> bool:
         """Whether an attempt that begins after this wait could end before the exchange's deadline."""

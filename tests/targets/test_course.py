@@ -78,6 +78,12 @@ class OnTests(Case):
             attempts.append(self.exchange.attempts)
         self.assertEqual(sorted(attempts), [1, 2])
 
+    def test_not_behind_a_103(self) -> None:
+        early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        self.build([early + answer(b"", 503)], [answer(b"fine")], on=[503], backoff={"base": 0})
+        self.assertEqual((self.ask().status, self.exchange.attempts), (503, 1))
+        self.assertEqual(self.count("retries_refused"), {"answered": 1})
+
     def test_methods(self) -> None:
         for method, named, tries in (("POST", [], 1), ("POST", ["POST"], 2), ("PATCH", ["POST"], 1), ("PUT", [], 2)):
             for script in (reset, answer(b"", 503)):
