@@ -127,8 +127,8 @@ METRICS: list[MetricSpec] = [
         "edgegw_retries_refused_total",
         "counter",
         ("upstream", "reason"),
-        "Attempts that were not made again though the error allowed it: `budget`, `attempts`, `body`, `deadline`, `answered`,"
-        " `deadline`.",
+        "Attempts that were not made again though the error allowed it: `budget`, `attempts`, `body`, `deadline`, "
+        "`answered` (a 1xx head was forwarded).",
     ),
     MetricSpec(
         "edgegw_mirrored_total",
