@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Container, Sequence
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -12,12 +13,15 @@ from edgegw.config.problems import Problem, Problems
 from edgegw.config.source import loads
 from edgegw.discovery.policy import EndpointPolicy
 from edgegw.errors import GatewayError, Phase, Side
+from edgegw.exchange.model import Exchange
 from edgegw.gateway.builtins import BALANCERS
 from edgegw.gateway.loading import accept
+from edgegw.gateway.upstream_view import upstreams
 from edgegw.gateway.upstreams import Upstreams, begin, files_digest
 from edgegw.net.resolver import Resolver
 from edgegw.runtime.wheel import Wheel
-from edgegw.upstream.address import EndpointUrl
+from edgegw.testing.exchanges import make_exchange
+from edgegw.upstream.address import EndpointSettings, EndpointUrl, Named
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
@@ -216,3 +220,68 @@ class PartsTests(UpstreamsCase):
         assert guard is not None
         self.assertIsNone(guard(EndpointUrl.parse("http://127.0.0.1"), "127.0.0.1"), "as it is written")
         self.assertIsNotNone(guard(EndpointUrl.parse("http://evil"), "127.0.0.1"))
+
+
+class Last:
+    """A balancer of a third party."""
+
+    def __init__(self, members: list[Endpoint], environment: Environment, most: int = 2) -> None:
+        if len(members) > most:
+            raise ValueError(f"more than {most}")
+        self.eligible: Sequence[Endpoint] = ()
+
+    def allow(self, eligible: Sequence[Endpoint]) -> None:
+        self.eligible = eligible
+
+    def reweigh(self, endpoint: Endpoint) -> None:
+        """Whatever it weighs."""
+
+    def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint:
+        return self.eligible[-1]
+
+
+class BalancerTests(UpstreamsCase):
+    """`balance: {custom: ...}`."""
+
+    LAST = 'balance: {custom: "tests.gateway.test_upstreams:Last"'
+
+    def test_it_chooses(self) -> None:
+        made = self.one('"http://a", "http://b"', more=f", {self.LAST}}}")["u"]
+        self.assertEqual([made.selection().choose(make_exchange()) for _ in range(3)], [made.endpoints[1]] * 3)
+        self.assertIn("tests.gateway.test_upstreams:Last", str(upstreams([made], {})[0]["balance"]))
+
+    def test_others_still_do(self) -> None:
+        made = self.one('"http://a", "http://b"', more=", balance: round_robin")["u"]
+        self.assertEqual(len({made.selection().choose(make_exchange()) for _ in range(2)}), 2)
+
+    def test_what_cannot_be_used(self) -> None:
+        for said, place, words in (
+            ("balance: {custom: nobodys}", ("custom",), "is not known"),
+            (f"{self.LAST}, with: {{mots: 1}}}}", ("with", "mots"), "unknown key"),
+            (
+                f"{self.LAST}, with: {{most: 1}}}}",
+                ("custom",),
+                "cannot be built for 2 endpoints: ValueError: more than 1",
+            ),
+        ):
+            (problem,) = self.problems(f'u: {{endpoints: ["http://a", "http://b"], {said}}}')
+            self.assertEqual(problem.loc, ("upstreams", "u", "balance", *place))
+            self.assertIn(words, problem.message)
+
+    def test_for_what_discovery_found(self) -> None:
+        found = "discovery: {from: file, path: x}"
+        old = self.build(f"u: {{{found}}}")
+        old["u"].update("file", [Named(EndpointSettings(url=f"http://{name}")) for name in "abc"])
+        document = loads(f"edgegw: 1\nlisten: [80]\nupstreams: {{u: {{{found}, {self.LAST}}}}}}}\n", environ={})
+        problems = Problems()
+        self.upstreams.build(accept(document, self.folder).settings, {}, self.folder, problems, old)
+        self.assertIn("cannot be built for 3 endpoints", next(iter(problems)).message)
+
+    def test_with_what_the_defaults_say(self) -> None:
+        more = "defaults: {upstream: {balance: random}}\n"
+        (problem,) = self.problems(f'u: {{endpoints: ["http://a"], {self.LAST}}}}}', more)
+        self.assertEqual(problem.loc, ("upstreams", "u", "balance"))
+        self.assertIn("defaults.upstream.balance", problem.hint or "")
+        more = f"defaults: {{upstream: {{{self.LAST}}}}}}}\n"
+        made = self.build('u: {endpoints: ["http://a", "http://b"]}', more=more)["u"]
+        self.assertIs(made.selection().choose(make_exchange()), made.endpoints[1])

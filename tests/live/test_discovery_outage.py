@@ -2,7 +2,6 @@
 
 import json
 import signal
-import threading
 import time
 from typing import Any, NamedTuple, Protocol
 
@@ -35,7 +34,7 @@ FRONT = """
     observe: {{listen: "127.0.0.1:@{{observe}}", access_log: "@{{dir}}/access.log"}}
     listen: [{{port: @{{web}}, interface: 127.0.0.1}}]
     discovery:
-      names: {{dns: {{servers: ["127.0.0.1:{dns}"], timeout: 500ms}}}}
+      names: {{dns: {{servers: ["127.0.0.1:{dns}"], timeout: 12s}}}}
       cluster: {{k8s: {{url: "http://127.0.0.1:{k8s}", token: t}}}}
       agent: {{consul: {{url: "http://127.0.0.1:{consul}", timeout: 10s}}}}
       bus: {{nats: {{servers: ["nats://127.0.0.1:{nats}"], timeout: 10s}}}}
@@ -57,9 +56,9 @@ class Place(NamedTuple):
     host: str
     port: int
 
-    def instance(self, **more: Any) -> bytes:
-        """As NATS is told of it."""
-        said = {"id": self.name, "service": "users", "address": self.host, "port": self.port, **more}
+    def instance(self) -> bytes:
+        """As NATS is told of it; it counts for 30 s."""
+        said = {"id": self.name, "service": "users", "address": self.host, "port": self.port}
         return json.dumps(said).encode()
 
 
@@ -122,38 +121,21 @@ class Consul(Stopped):
 
 
 class Nats(Stopped):
-    """The same as announcements, which are repeated within their time to live, and as entries of a bucket."""
+    """Announcements, which nobody repeats though the outage outlasts their time to live; and the same as entries of a bucket."""
 
     def __init__(self, server: NatsServer, peer: Peer) -> None:
         super().__init__(server)
         self.peer = peer
         self.bucket = peer.run(peer.client.jetstream().create_key_value(KeyValueConfig(bucket="services")))
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._beats = threading.Thread(target=self._beat, daemon=True)
-        self._beats.start()
 
     def say(self, *places: Place) -> None:
-        with self._lock:
-            for place in set(self.said) - set(places):
-                self.peer.publish(f"{PREFIX}.deregister", json.dumps({"id": place.name}).encode())
-                self.peer.run(self.bucket.delete(f"users.{place.name}"))
-            for place in places:
-                self.peer.publish(f"{PREFIX}.register", place.instance(ttl=5))
-                self.peer.run(self.bucket.put(f"users.{place.name}", place.instance()))
-            self.said = places
-
-    def _beat(self) -> None:
-        while not self._over.wait(1.0):
-            with self._lock:
-                for place in self.said:
-                    # Not through the peer's `publish`: that waits for the server.
-                    self.peer.run(self.peer.client.publish(f"{PREFIX}.register", place.instance(ttl=5)))
-
-    def stop(self) -> None:
-        self._over.set()
-        self._beats.join()
-        self.peer.stop()
+        for place in set(self.said) - set(places):
+            self.peer.publish(f"{PREFIX}.deregister", json.dumps({"id": place.name}).encode())
+            self.peer.run(self.bucket.delete(f"users.{place.name}"))
+        for place in places:
+            self.peer.publish(f"{PREFIX}.register", place.instance())
+            self.peer.run(self.bucket.put(f"users.{place.name}", place.instance()))
+        self.said = places
 
 
 class File:
@@ -198,9 +180,10 @@ class OutageTests(LiveCase):
             f"      - {{match: /{name}/**, to: {name}, rewrite: {{strip_prefix: /{name}}}}}" for name in NAMES
         )
         self.gateway = Gateway(FRONT.format(**ports) + routes)
-        announcing = Nats(nats, Peer(nats.url))
-        self.addCleanup(announcing.stop)
-        self.registries: list[Registry] = [Dns(dns), Kubernetes(kube), Consul(consul), announcing, File(self.gateway)]
+        peer = Peer(nats.url)
+        self.addCleanup(peer.stop)
+        told = Dns(dns), Kubernetes(kube), Consul(consul), Nats(nats, peer), File(self.gateway)
+        self.registries: tuple[Registry, ...] = told
         self.served: set[tuple[str, str]] = set()
         self.load = Load(self.gateway.port(), [f"/{name}/slow?s=0.05&of={name}" for name in NAMES], check=self.is_good)
 
@@ -236,6 +219,8 @@ class OutageTests(LiveCase):
         """Silent until all are stale by the default, then back, then others."""
         self.say("one", "two")
         self.serve(self.gateway)
+        wait_until(lambda: self.ages()["announced"][1] == "fresh", "it listens for announcements")
+        self.say("one", "two")
         wait_until(lambda: self.endpoints_are("one", "two"), "two endpoints each", 20)
         with self.load:
             both = {(upstream, label) for upstream in NAMES for label in ("one", "two")}
@@ -299,6 +284,9 @@ class OutageTests(LiveCase):
         for registry in self.registries:
             registry.speak()
         wait_until(lambda: {state for _, state in self.ages().values()} == {"fresh"}, "all are fresh", 35)
+        # The gateway looks once a second who was not heard of in time.
+        done = self.load.done
+        wait_until(lambda: self.load.done > done + 150, "two more seconds")
         self.assertTrue(self.endpoints_are("one", "two"))
         for name in NAMES:
             self.assertLess(self.gateway.metric("edgegw_discovery_age_seconds", upstream=name), MINUTE_S, name)

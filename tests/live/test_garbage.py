@@ -31,7 +31,7 @@ class UpstreamGarbageTests(LiveCase):
             return None
 
         origin = self.scripted(script)
-        front = self.serve(Gateway(proxy(origin.port)))
+        front = self.serve(Gateway(proxy(origin.port, upstream="breaker: false")))
         for target, row in rows.items():
             before = len(origin.calls)
             status = self.status_of(front, target.decode())
@@ -76,7 +76,7 @@ class UpstreamGarbageTests(LiveCase):
                 call.ok(call.target)
 
         origin = self.scripted(script)
-        front = self.serve(Gateway(proxy(origin.port)))
+        front = self.serve(Gateway(proxy(origin.port, upstream="breaker: false")))
         wire = self.wire(front)
         for _ in range(5):
             self.assertEqual(wire.ask("/poison").body, b"ok")
@@ -93,7 +93,7 @@ class UpstreamGarbageTests(LiveCase):
             call.ok()
 
         origin = self.scripted(script)
-        front = self.serve(Gateway(proxy(origin.port)))
+        front = self.serve(Gateway(proxy(origin.port, upstream="breaker: false")))
         wire = self.wire(front)
         self.assertEqual(wire.ask("/one").body, b"ok")
         wait_until(lambda: front.metric("edgegw_upstream_connections", state="idle") == 1, "the connection rests")
@@ -117,7 +117,7 @@ class UpstreamGarbageTests(LiveCase):
             call.reset()
 
         origin = self.scripted(script)
-        front = self.serve(Gateway(proxy(origin.port)))
+        front = self.serve(Gateway(proxy(origin.port, upstream="breaker: false")))
         for target in shapes:
             for version in (b"1.1", b"1.0"):
                 if (target, version) == (b"/chunks", b"1.0"):
@@ -141,7 +141,7 @@ class UpstreamGarbageTests(LiveCase):
             call.close()
 
         origin = self.scripted(script)
-        front = self.serve(Gateway(proxy(origin.port)))
+        front = self.serve(Gateway(proxy(origin.port, upstream="breaker: false")))
         wire = self.wire(front)
         for _ in range(200):
             self.assertEqual(wire.ask("/", "POST", b"x").status, 502)

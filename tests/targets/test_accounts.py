@@ -6,6 +6,7 @@ from collections import Counter
 from random import Random
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from edgegw.targets.mirror import Mirror, Mirrors, MirrorSettings
 from edgegw.targets.proxy import Proxy
 from edgegw.testing.exchanges import drain, make_exchange
 from edgegw.testing.origin import Origin, OriginConnection, answer, cluster, refused
+from edgegw.upstream.budget import RetryBudget
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.retry import RetrySettings
 from edgegw.wire.headers import Field
@@ -309,3 +311,76 @@ class StormTests(SynchronousTestCase):
                 sent[number] += client.method == "POST" and at < 4
         if storm.posts_once:
             self.assertEqual([number for number, times in sent.items() if times > 1], [], "POST goes out once")
+
+
+class NobodyChosenTests(Case):
+    """A balancer may be the code of others, and raise: the exchange fails, and everything is given back."""
+
+    def build(self, *scripts: list[Any], fails_at: int, **retry: Any) -> None:
+        self.retry = RetrySettings.model_validate(retry)
+        self.proxy(*scripts)
+        toll: Any = Toll()
+        self.toll = self.cluster.breaker = toll
+        selection = self.cluster.selection()
+        choose, asked = selection.choose, iter(range(1, 99))
+
+        def broken(*given: Any) -> Any:
+            if next(asked) == fails_at:
+                raise RuntimeError("a defect")
+            return choose(*given)
+
+        self.patch(selection, "choose", broken)
+
+    def breaks(self, spoil: Any = None, **more: Any) -> None:
+        exchange = make_exchange(**more)
+        answered = self.start(exchange)
+        self.turn(0.5)
+        if spoil is not None:
+            spoil(self.origins[0].connections[0])
+            self.turn(0.5)
+        self.assertEqual(str(self.failureResultOf(answered, RuntimeError).value), "a defect")
+        self.end(exchange)
+        self.turn()
+        self.assertEqual(self.in_flight(), [0, 0])
+        self.assertEqual([each.pool.leased for each in self.cluster.endpoints], [0, 0])
+
+    def test_for_the_first_attempt(self) -> None:
+        self.build([answer(b"well")], [], fails_at=1)
+        self.breaks()
+        self.assertEqual((self.toll.told, self.received()), ([(1, None)], [0, 0]))
+        self.assertEqual(self.ask().body.take_ready(), b"well", "the next one is served")
+
+    def test_for_the_next_attempt_after_an_answer(self) -> None:
+        self.build([answer(b"busy", 503)], [], fails_at=2, on=["503"])
+        taken: list[int] = []
+        self.patch(RetryBudget, "give_back", lambda _: taken.append(1))
+        self.breaks()
+        self.assertEqual((self.toll.told, self.received(), taken), ([(1, False)], [1, 0], [1]))
+        self.assertEqual(self.cluster.endpoints[0].pool.idle_count, 1, "what was answered is read")
+
+    def test_for_the_next_attempt_after_none(self) -> None:
+        self.build([], [], fails_at=2)
+        source = Mock()
+        body = Body(6, source)
+        body.write(b"abc")
+        self.breaks(reset, method="PUT", body=body)
+        self.assertEqual((self.toll.told, source.cancel.call_count), ([(1, False)], 1))
+
+    def test_for_the_first_of_several_beside_each_other(self) -> None:
+        self.build([answer(b"well")], [], fails_at=1, hedge={"after": "200ms"})
+        self.breaks()
+        self.assertEqual((self.toll.told, self.received()), ([(1, None)], [0, 0]))
+
+    def test_for_one_beside_another(self) -> None:
+        """The one that runs is answered all the same."""
+        self.build([nothing], [], fails_at=2, hedge={"after": "200ms"})
+        taken: list[int] = []
+        self.patch(RetryBudget, "give_back", lambda _: taken.append(1))
+        self.exchange = make_exchange()
+        answered = self.start(self.exchange)
+        self.turn(0.5)
+        self.assertEqual((len(self.flushLoggedErrors(RuntimeError)), taken), (1, [1]))
+        self.origins[0].connections[0].send(answer(b"slow"))
+        self.assertEqual(self.successResultOf(answered).body.take_ready(), b"slow")
+        self.end()
+        self.assertEqual((self.in_flight(), self.toll.told), ([0, 0], [(1, True)]))

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
-from edgegw.upstream.foreign import FOREIGN, PlugPoint, check_options, find_factory, told
+from edgegw.upstream.foreign import PlugPoint, check_options, find_factory, told
 
 HERE = "tests.upstream.test_foreign"
 PROBES = PlugPoint("health probe", "edgegw.health_probes", given=1)
@@ -71,9 +71,11 @@ class FindTests(SynchronousTestCase):
 
 
 class OptionTests(SynchronousTestCase):
+    point = PROBES
+
     def check(self, factory: Any, **given: Any) -> list[tuple[Any, str, str | None]]:
         problems = Problems()
-        good = check_options(PROBES, factory, "disk", given, problems)
+        good = check_options(self.point, factory, "disk", given, problems)
         self.assertEqual(good, not problems.errors)
         return [(problem.loc, problem.message, problem.hint) for problem in problems]
 
@@ -91,3 +93,23 @@ class OptionTests(SynchronousTestCase):
             self.check(Disk), [(("custom",), 'the health probe "disk" needs the key "path" in "with"', None)]
         )
         self.assertEqual(self.check(lambda environment: None, x=1)[0][2], "known here: no keys")
+
+    def test_what_the_gateway_gives_is_not_asked_for(self) -> None:
+        self.point = BALANCERS
+        self.assertEqual(self.check(lambda members, environment, path: None, path="/x"), [])
+        self.assertEqual(self.check(lambda *given, **anything: None, path="/x"), [])
+        self.assertEqual(self.check(lambda *given, path: None, path="/x"), [])
+        ((loc, message, hint),) = self.check(lambda members, environment, path="/": None, members=1)
+        self.assertEqual((loc, hint), (("with", "members"), "known here: path"))
+        self.assertIn('unknown key "members" of the balancer "disk"', message)
+        ((loc, message, _),) = self.check(lambda *given, path: None)
+        self.assertEqual((loc, message), (("custom",), 'the balancer "disk" needs the key "path" in "with"'))
+
+    def test_code_that_does_not_say_what_it_takes(self) -> None:
+        self.assertEqual(self.check(dict, anything=1), [])
+
+
+class ToldTests(SynchronousTestCase):
+    def test_in_one_line(self) -> None:
+        self.assertEqual(told(ValueError("one\ntwo")), "ValueError: one")
+        self.assertEqual(told(SystemExit()), "SystemExit")

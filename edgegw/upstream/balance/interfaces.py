@@ -1,4 +1,4 @@
-"""The contract of a balancer."""
+"""The contract of a balancer. How third parties bring one: `custom`."""
 
 from __future__ import annotations
 

@@ -90,6 +90,17 @@ class GetTests(ApiCase):
             await self.refused(0, "larger than 10000 bytes", port=server.port)
         await self.until(lambda: not server.lines, "the connection closes")
 
+    async def test_the_body_of_a_refusal(self) -> None:
+        """It has bounds of its own."""
+        head = HEAD.replace(b"200 OK", b"500 No")
+        server = self.raw(head, chunk(b"x" * (64 * 1024 + 1)))
+        await self.refused(0, "larger than 65536 bytes", port=server.port)
+        await self.until(lambda: not server.lines, "the connection closes")
+        server = self.raw(head, chunk(b"x"))
+        with patch.object(module, "GET_S", 0.3):
+            await self.refused(0, "within 0.3 s", port=server.port)
+        await self.until(lambda: not server.lines, "the connection closes")
+
     async def test_a_body_that_is_torn(self) -> None:
         server = self.raw(HEAD + chunk(b"{"), closes=True)
         await self.refused(0, "torn", port=server.port)
@@ -141,6 +152,16 @@ class CredentialTests(ApiCase):
                 await self.with_tokens(*tokens).get(SLICES, {})
             self.assertEqual((caught.exception.status, len(self.api.requests)), (401, tried))
 
+    async def test_nothing_stays_open(self) -> None:
+        """Nobody waits for what such an answer goes on to say."""
+        server = self.raw(HEAD.replace(b"200 OK", b"401 No"), chunk(b"x"))
+        credentials: Any = Tokens(server.port, "old")
+        client = KubernetesClient(reactor, self.resolver, credentials)
+        self.addCleanup(client.stop)
+        with self.assertRaises(ApiError):
+            await client.get(SLICES, {})
+        await self.until(lambda: not server.lines, "the connection closes")
+
     async def test_no_credentials(self) -> None:
         with self.assertRaises(ApiError) as caught:
             await self.with_tokens().get(SLICES, {})
@@ -186,6 +207,15 @@ class WatchTests(ApiCase):
         with self.assertRaises(ApiError) as caught:
             await done
         self.assertTrue(caught.exception.unreachable)
+
+    async def test_a_line_that_is_too_long(self) -> None:
+        server = self.raw(HEAD + chunk(b"x" * 101))
+        with patch.object(module, "LINE_MAX", 100):
+            done, _ = self.watching(self.client(port=server.port))
+            with self.assertRaises(Garbage) as caught:
+                await done
+        self.assertIn("more than 100 bytes", caught.exception.words)
+        await self.until(lambda: not server.lines, "the connection closes")
 
     async def test_it_must_end(self) -> None:
         """A stream that drips for ever is cut."""

@@ -7,7 +7,8 @@ import random
 from edgegw.discovery.api.backoff import CAP_S, Backoff
 from edgegw.discovery.api.errors import ApiError
 from edgegw.discovery.kubernetes.pulse import PERIOD_S
-from tests.discovery.kubernetes.reflecting import ReflectorCase, event, page, thing
+from edgegw.discovery.kubernetes.reflector import SPACING_S
+from tests.discovery.kubernetes.reflecting import ReflectorCase, Steady, event, page, thing
 from tests.live.kube_double import status
 
 
@@ -45,6 +46,14 @@ class SetbackTests(ReflectorCase):
         self.watching(thing("a"))
         self.says(event("MODIFIED", thing("a", 120)), event("ERROR", status(500, "x")))
         self.assertLessEqual(self.asked_after(), 1.1)
+
+    def test_spacing(self) -> None:
+        """However short the wait is by chance, there is a second between two starts."""
+        chance = Steady()
+        chance.uniform = lambda a, b: a  # type: ignore[method-assign]
+        self.reflector._backoff = Backoff(chance)
+        self.script.last.errback(ApiError("no route"))
+        self.assertGreaterEqual(self.asked_after(), SPACING_S)
 
     def test_retry_after(self) -> None:
         """It is the least that is waited."""

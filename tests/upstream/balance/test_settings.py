@@ -33,6 +33,22 @@ class BalanceSettingsTests(SynchronousTestCase):
         made = settings(by="consistent_hash", key="path", table="ring", factor="150%")
         self.assertEqual((made.key, made.table, made.factor), ("path", "ring", 1.5))
 
+    def test_of_others(self) -> None:
+        made = BalanceSettings.model_validate(
+            {"custom": "shop.balancers:Spare", "with": {"fact": "slots"}, "panic": "0%"}
+        )
+        self.assertEqual((made.custom, made.with_), ("shop.balancers:Spare", {"fact": "slots"}))
+        self.assertEqual(
+            self.wrong({"custom": "x", "by": "random"}),
+            'Value error, has "custom" and "by": leave one or the other out, for the code of "custom" chooses alone',
+        )
+        self.assertIn(
+            '"by" and "key" and "factor"',
+            self.wrong({"custom": "x", "by": "consistent_hash", "key": "path", "factor": "0%"}),
+        )
+        self.assertIn('has "custom" and "table"', self.wrong({"custom": "x", "table": "ring"}))
+        self.assertIn('say "custom", too', self.wrong({"with": {"a": 1}}))
+
     def test_the_bound(self) -> None:
         for said, bound in (
             ({}, 0.0),
