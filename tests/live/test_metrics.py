@@ -11,6 +11,7 @@ from tests.certs import Authority
 from tests.live.case import LiveCase
 from tests.live.process import wait_until
 from tests.live.servers import ROOT, Gateway, PythonOrigin, fetch, proxy
+from tests.live.wire import Wire
 
 REQUIRED = {
     "time", "request_id", "client", "peer", "method", "scheme", "host", "path", "protocol", "status", "bytes_in", "bytes_out",
@@ -34,8 +35,27 @@ class MetricsTests(LiveCase):
         dead = self.scripted(lambda call: None)
         dead.stop()
         tls = f"listen:\n  - {{port: @{{tls}}, interface: 127.0.0.1, tls: {{cert: {paths.cert}, key: {paths.key}}}}}\n"
-        text = proxy(dead.port, self.origin.port(), listen="caps: {per_client: 2}").replace("listen:\n", tls)
+        named = Path(scratch.name) / "endpoints.yaml"
+        named.write_text(f'["http://127.0.0.1:{self.origin.port()}"]')
+        more = """
+            {match: /fall/**, to: gone, fallback: origin, rewrite: {strip_prefix: /fall}}
+            {match: /copied/**, to: origin, mirror: origin, rewrite: {strip_prefix: /copied}}
+            {match: /hedged/**, to: origin, retry: {hedge: 10ms}, rewrite: {strip_prefix: /hedged}}
+            {match: /again/**, to: found, retry: {on: [404]}, rewrite: {strip_prefix: /again}}
+        """
+        found = (
+            f"endpoints: [], discovery: {{from: file, path: {named}, allow: [127.0.0.0/8]}}, health: {{path: /echo}}"
+        )
+        text = proxy(dead.port, self.origin.port(), listen="caps: {per_client: 2}", more=more)
+        text = text.replace("listen:\n", tls).replace(
+            "upstreams: {", f'upstreams: {{gone: {{endpoints: ["http://127.0.0.1:{dead.port}"]}}, found: {{{found}}}, '
+        )
         front = self.serve(Gateway(text))
+        for target in ("/fall/echo", "/copied/echo", "/hedged/slow?s=0.2", "/again/status/404"):
+            with Wire(front.port()) as wire:
+                self.assertLess(wire.ask(target).status, 500, target)
+        wait_until(lambda: front.metric("edgegw_mirrored_total"), "the copy went out")
+        wait_until(lambda: front.metric("edgegw_connections", listener=f"127.0.0.1:{front.port()}") == 0, "room")
         wires = [self.wire(front) for _ in range(2)]
         for wire in wires:
             self.assertEqual(wire.ask("/echo").status, 200)

@@ -256,6 +256,7 @@ class SuccessionTests(Case):
         self.assertEqual(First.made[-1].log.count("reweigh"), 1)
         after.allow([c])
         self.assertIsNone(after.choose(EXCHANGE, ()))
+        self.assertEqual(First.made[-1].log.count("choose"), 1, "it is not asked when none of its own is left")
 
     def test_without_a_former_one_nobody_is_chosen(self) -> None:
         builder = self.builder()
