@@ -62,15 +62,18 @@ class ClientTests(TestCase):
 
     def server(self, script: Script, tcp: Script | None = None) -> tuple[str, int]:
         self.udp = Udp(script)
-        port = reactor.listenUDP(0, self.udp, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        where = port.getHost()
+        number = 0
         if tcp is not None:
             factory = Factory.forProtocol(Tcp)
             factory.noisy = False
             self.patch(Tcp, "script", staticmethod(tcp))
-            listening = reactor.listenTCP(where.port, factory, interface="127.0.0.1")
+            # TCP first: what the kernel gives out there is hardly ever taken over UDP, the other way round it is.
+            listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
             self.addCleanup(listening.stopListening)
+            number = listening.getHost().port
+        port = reactor.listenUDP(number, self.udp, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        where = port.getHost()
         return where.host, where.port
 
     def closed(self) -> tuple[str, int]:
