@@ -33,7 +33,7 @@ TTL_S = 1.0, 3600.0
 NOTHING_S = 5.0
 """Until a name that has no addresses is asked for again."""
 _CONFIRM_S = 10.0
-_RETRY_S = 1.0, 30.0
+_RETRY_S = 1.0, 10.0
 _TARGETS = 256
 _TIERS = 16
 

@@ -159,7 +159,8 @@ class Feed(MultiService):
         self._outlet.counted("failed")
         if not self._failing:
             self._failing = True
-            words = "{source} of upstream {upstream} does not answer: {reason}; what it said last holds"
+            words = "{source} of upstream {upstream} does not answer: {reason}; "
+            words += "what it said last holds" if self._given else "nothing is known from it yet"
             _log.warn(words, source=self.source.name, upstream=self.upstream, reason=self.last_error)
 
     def refused(self, what: str, reason: str) -> None:

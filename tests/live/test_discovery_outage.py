@@ -27,7 +27,7 @@ LATE_S = 5.0
 NAMES = ("dns", "k8s", "consul", "announced", "bucket", "file")
 
 # The only times that differ from the defaults are those of single attempts: few of them fit into the outage, so that the pause
-# which grows between them is short when it ends.
+# which grows between them is short when it ends; and of pings, as after it announcements are fresh with the first one.
 FRONT = """
     edgegw: 1
     shutdown: {{lame_duck: 0s, grace: 10s}}
@@ -37,7 +37,7 @@ FRONT = """
       names: {{dns: {{servers: ["127.0.0.1:{dns}"], timeout: 12s}}}}
       cluster: {{k8s: {{url: "http://127.0.0.1:{k8s}", token: t}}}}
       agent: {{consul: {{url: "http://127.0.0.1:{consul}", timeout: 10s}}}}
-      bus: {{nats: {{servers: ["nats://127.0.0.1:{nats}"], timeout: 10s}}}}
+      bus: {{nats: {{servers: ["nats://127.0.0.1:{nats}"], timeout: 10s, ping: 5s}}}}
     upstreams:
       dns: {{discovery: {{from: names, name: _http._tcp.u.test, type: SRV, allow: [127.0.0.0/8]}}}}
       k8s: {{discovery: {{from: cluster, service: shop/users, port: http, allow: [127.0.0.0/8]}}}}
