@@ -261,4 +261,6 @@ class RefusedTests(DrillCase):
         answer = self.wire(gateway).ask("/")
         self.assertEqual((answer.status, json.loads(answer.body)["status"]), (503, 503))
         self.assertTrue(answer.header("retry-after").isdigit(), answer)
-        wait_until(lambda: [each["flag"] for each in gateway.access_records()][-1:] == [reason], f"the record says {reason}")
+        wait_until(
+            lambda: [each["flag"] for each in gateway.access_records()][-1:] == [reason], f"the record says {reason}"
+        )
