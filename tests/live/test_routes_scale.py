@@ -47,6 +47,9 @@ def _quoted(match: str) -> str:
 class TenThousandTests(LiveCase):
     """10,000 routes load, answer, and cost no more per request than 10."""
 
+    # What has two configurations of ten thousand routes takes a while to be gone.
+    stop_limit_s = 8.0
+
     def test_load_answer_reload(self) -> None:
         """Every kind is found; a reload of all of them loses nothing and is over soon."""
         began = time.monotonic()
