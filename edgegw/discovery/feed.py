@@ -120,10 +120,6 @@ class Feed(MultiService):
         saved = maybeDeferred(self._save, last=True)
         return gatherResults([stopped, ended, saved]).addCallback(lambda _: None)
 
-    def repeat(self) -> None:
-        """Tell the upstream again: it is another object now."""
-        self._push(self._given)
-
     # What the source says.
 
     def found(self, named: Sequence[Named]) -> None:

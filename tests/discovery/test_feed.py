@@ -72,12 +72,6 @@ class TellingTests(FeedCase):
         self.source.listener.found(a(1))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_repeat(self) -> None:
-        feed = self.feed()
-        self.source.listener.found(a(1))
-        feed.repeat()
-        self.assertEqual(self.given, [("fake x", a(1))] * 2)
-
 
 class SilenceTests(FeedCase):
     """What was said last holds."""
