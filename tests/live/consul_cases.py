@@ -8,14 +8,11 @@ import http.client
 import json
 import signal
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-from tests.live.case import LiveCase
 from tests.live.consul_install import consul
-from tests.live.control import control, edgegw
-from tests.live.discovered import Named
-from tests.live.load import Load
+from tests.live.control import edgegw
+from tests.live.discovered import DiscoveryCase, Named
 from tests.live.process import Server, wait_until
 from tests.live.servers import ROOT, Gateway
 
@@ -115,7 +112,7 @@ class RealAgent(AnyAgent):
         return [str(self.program), "agent", "-dev", *where, *said, *off]
 
 
-class ConsulCase(LiveCase):
+class ConsulCase(DiscoveryCase):
     """An agent of some kind, and a gateway that watches it."""
 
     kind: type[AnyAgent]
@@ -127,58 +124,11 @@ class ConsulCase(LiveCase):
         """
         self.agent = self.serve(self.kind(acl=acl))
         upstreams = "".join(UPSTREAM.format(name=name, query=query) for name, query in {"u": "", **queries}.items())
-        routes = ", ".join(f"{{match: /{name}/**, to: {name}}}" for name in ("u", *queries))
+        routes = ", ".join([*(f"{{match: /{name}, to: {name}}}" for name in queries), "{match: /**, to: u}"])
         text = FRONT.format(port=self.agent.port("http"), connection=connection) + upstreams.replace("\n\n", "\n")
         files = {"token": self.agent.token or "none"}
         self.gateway = self.serve(Gateway(f"{text}\n    routes: [{routes}]", files=files))
         self.one, self.two = self.origin("one"), self.origin("two")
-
-    def origin(self, name: str) -> Named:
-        origin = Named(name)
-        self.addCleanup(origin.stop)
-        return origin
-
-    def answers(self, count: int = 20, upstream: str = "u") -> dict[str, int]:
-        found: dict[str, int] = {}
-        for _ in range(count):
-            response, body = self.get(self.gateway, f"/{upstream}/")
-            name = body.decode() if response.status == 200 else str(response.status)
-            found[name] = found.get(name, 0) + 1
-        return found
-
-    def serves(self, *names: str, limit_s: float = 20.0, upstream: str = "u") -> None:
-        wait_until(lambda: set(self.answers(10, upstream)) == set(names), f"{names} serve {upstream}", limit_s)
-
-    def view(self, upstream: str = "u") -> dict[str, Any]:
-        found: list[dict[str, Any]] = control(self.gateway, "upstreams")["upstreams"]
-        return next(each for each in found if each["name"] == upstream)
-
-    def source(self, upstream: str = "u") -> dict[str, Any]:
-        found: dict[str, Any] = self.view(upstream)["discovery"]
-        return found
-
-    def endpoint(self, origin: Named, upstream: str = "u") -> dict[str, Any]:
-        url = f"http://{origin.host}:{origin.port}"
-        return next((each for each in self.view(upstream)["endpoints"] if each["name"] == url), {})
-
-    @contextlib.contextmanager
-    def nothing_lost(self) -> Iterator[Load]:
-        """Load while the block runs; every request is answered by an origin."""
-        with Load(self.gateway.port(), ["/u/"], check=lambda answer: answer.body in (b"one", b"two")) as load:
-            yield load
-        self.assertEqual(dict(load.failed), {})
-        self.assertGreater(load.done, 100)
-
-    def age_s(self) -> float:
-        return self.gateway.metric("edgegw_discovery_age_seconds", upstream="u")
-
-    def is_stale(self) -> None:
-        wait_until(lambda: self.source()["state"] == "stale", "the source is stale", 20)
-        self.assertGreater(self.age_s(), 3)
-
-    def is_fresh(self) -> None:
-        wait_until(lambda: self.source()["state"] == "fresh", "the source is fresh", 40)
-        wait_until(lambda: self.age_s() < 3, "its age is that of the last answer")
 
 
 class Cases(ConsulCase):
@@ -200,10 +150,10 @@ class Cases(ConsulCase):
             self.agent.deregister(self.one)
             self.serves("two")
             self.one.stop()
-        self.assertEqual(self.endpoint(self.one), {})
+        self.assertNotIn(self.one.url, self.endpoints())
         updates = "edgegw_discovery_updates_total"
         wait_until(lambda: self.gateway.metric(updates, upstream="u", outcome="ok") >= 3, "the changes are counted")
-        self.assertEqual(self.source()["failing"], False)
+        wait_until(lambda: not self.source()["failing"], "it answers")
 
     def test_queries(self) -> None:
         """What an upstream asks for: tags (capital or not), those that are not well, a datacenter; weights, zones and Meta."""
@@ -212,23 +162,22 @@ class Cases(ConsulCase):
         self.agent.register(self.two, Tags=["blue"], Meta={"zone": "b"})
         self.serves("one", "two")
         self.assertEqual(self.answers(40), {"one": 30, "two": 10})
-        found = self.endpoint(self.one)
+        found = self.endpoints()[self.one.url]
         self.assertEqual((found["weight"], found["zone"], found["meta"]["version"]), (3, "a", "2"))
         self.assertEqual((found["meta"]["dc"], found["meta"]["id"]), ("dc1", "one"))
         self.serves("one", upstream="blue")
-        self.assertEqual(self.endpoint(self.two, "blue"), {})
+        self.assertNotIn(self.two.url, self.endpoints("blue"))
         self.serves("one", "two", upstream="every")
         for state, reason in (("warn", "warning"), ("fail", "critical")):
             self.agent.tell(self.two, state)
-            shown = f'"{reason}"'
             wait_until(
-                lambda shown=shown: shown in json.dumps(self.endpoint(self.two, "every")), f"it is held: {reason}"
+                lambda reason=reason: self.endpoints("every")[self.two.url]["holds"] == {"not_ready": reason}, reason
             )
-            self.assertEqual(set(self.answers(10, "every")), {"one"})
+            self.serves("one", upstream="every")
         self.agent.tell(self.two, "pass")
         self.serves("one", "two", upstream="every")
+        wait_until(lambda: self.source("far")["state"] == "stale", "the other datacenter is silent")
         self.assertIn("No path to datacenter", self.source("far")["last_error"])
-        self.assertEqual(self.source("far")["state"], "stale")
         self.are_refused()
 
     def are_refused(self) -> None:
@@ -237,7 +186,7 @@ class Cases(ConsulCase):
         own = {"ID": "own", "Name": "web", "Port": self.gateway.port()}
         self.agent.call("PUT", "/v1/agent/service/register", own)
         wait_until(lambda: self.source()["refused"] == 2, "both are refused")
-        self.assertEqual([each["name"] for each in self.view()["endpoints"]], [f"http://127.0.0.1:{self.one.port}"])
+        self.assertEqual(list(self.endpoints()), [self.one.url])
 
     def test_token(self) -> None:
         """A refused one is told, and put right in its file."""
@@ -247,8 +196,7 @@ class Cases(ConsulCase):
         token = self.gateway.folder / "token"
         with self.nothing_lost():
             token.write_text("wrong")
-            wait_until(lambda: self.source()["failing"], "it is told", 20)
-            self.assertIn("403: ACL not found; the token needs service:read", self.source()["last_error"])
+            self.await_failing("403: ACL not found; the token needs service:read")
             self.is_stale()
             token.write_text(self.agent.token)
             self.agent.register(self.two)
@@ -262,6 +210,7 @@ class Cases(ConsulCase):
         self.serves("one")
         with self.nothing_lost():
             self.agent.signal(signal.SIGSTOP)
+            self.await_failing("no answer within")
             self.is_stale()
             shown = json.loads(edgegw(self.gateway, "upstreams", "--json").stdout)[0]["discovery"]
             self.assertEqual(shown["state"], "stale")
@@ -283,7 +232,7 @@ class Cases(ConsulCase):
         with self.nothing_lost():
             self.agent.kill()
             self.is_stale()
-            self.assertIn("refused", self.source()["last_error"])
+            self.await_failing("refused")
             self.agent.start()
             self.agent.register(self.one)
             self.is_fresh()
@@ -300,8 +249,8 @@ class Cases(ConsulCase):
         self.agent.kill()
         self.gateway.start()
         with self.nothing_lost():
-            self.assertEqual(set(self.answers()), {"one"})
-            self.assertEqual(self.source()["state"], "from_disk")
+            self.serves("one")
+            self.assertEqual(self.state(), "from_disk")
             self.agent.start()
             self.agent.register(self.two)
             self.serves("two", limit_s=40)

@@ -15,6 +15,9 @@ PATHS = {
     "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
     "Service": "/api/v1/namespaces/{}/services",
     "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
 
 
@@ -47,7 +50,9 @@ class KubeApi:
             said = response.read()
         finally:
             connection.close()
-        return response.status, json.loads(said) if said.strip() else None
+        # What the API does not have is answered in words.
+        is_json = "json" in (response.getheader("content-type") or "")
+        return response.status, json.loads(said) if is_json else said.decode()
 
     def put(self, thing: Thing) -> None:
         """Create the object, or replace it."""
@@ -68,6 +73,19 @@ class KubeApi:
         """Delete the object, if it is there."""
         status, said = self.request("DELETE", f"{PATHS[kind].format(namespace)}/{name}")
         assert status in (200, 202, 404), (status, said)
+
+    def names(self, kind: str, namespace: str) -> list[str]:
+        """Of the objects of a kind."""
+        _, found = self.request("GET", PATHS[kind].format(namespace))
+        return [each["metadata"]["name"] for each in found["items"]]
+
+    def account_token(self, namespace: str, name: str) -> str:
+        """A token of the service account, good for an hour."""
+        wanted = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {"expirationSeconds": 3600}}
+        status, said = self.request("POST", f"{PATHS['ServiceAccount'].format(namespace)}/{name}/token", wanted)
+        assert status == 201, (status, said)
+        token: str = said["status"]["token"]
+        return token
 
 
 class KubeDouble(Server):

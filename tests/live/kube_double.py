@@ -148,8 +148,8 @@ class Watch:
         if self.bookmarks and self.version <= self.api.version:
             _, kind, group = RESOURCES[self.resource]
             self.version = self.api.version
-            version = {"resourceVersion": str(self.version)}
-            self.send("BOOKMARK", {"kind": kind, "apiVersion": f"{group}/v1" if group else "v1", "metadata": version})
+            metadata = {"resourceVersion": str(self.version), "creationTimestamp": None}
+            self.send("BOOKMARK", {"kind": kind, "apiVersion": f"{group}/v1" if group else "v1", "metadata": metadata})
 
     def end(self) -> None:
         self.request.finish()
@@ -269,7 +269,10 @@ class Api(Resource):
             if [verb, resource] in self.forbid:
                 return self.answer(request, 403, status(403, forbidden(verb, resource, group, namespace)))
             return self.serve(request, verb, resource, namespace, parts[1:], args)
-        return self.answer(request, 404, status(404, "the server could not find the requested resource"))
+        # As v1.20 does: in words, no Status.
+        request.setResponseCode(404)
+        request.setHeader("content-type", "text/plain; charset=utf-8")
+        return b"404 page not found\n"
 
     def serve(
         self, request: Request, verb: str, resource: str, namespace: str, names: list[str], args: dict[str, str]
@@ -281,12 +284,17 @@ class Api(Resource):
             if verb == "create" and key in self.things[resource]:
                 return self.answer(request, 409, status(409, f"{resource} {key} already exists"))
             return self.answer(request, 201 if verb == "create" else 200, self.put(resource, thing))
-        if verb == "delete":
-            found = self.delete(resource, f"{namespace}/{names[0]}")
-            return self.answer(request, 200 if found else 404, status(404, "not found") if found is None else found)
         if names:
-            one = self.things[resource].get(f"{namespace}/{names[0]}")
-            return self.answer(request, 200 if one else 404, one or status(404, "not found"))
+            group = RESOURCES[resource][2]
+            full = f"{resource}.{group}" if group else resource
+            found = self.things[resource].get(f"{namespace}/{names[0]}")
+            if found is None:
+                return self.answer(request, 404, status(404, f'{full} "{names[0]}" not found'))
+            if verb != "delete":
+                return self.answer(request, 200, found)
+            self.delete(resource, f"{namespace}/{names[0]}")
+            done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+            return self.answer(request, 200, {**done, "details": {"name": names[0], "group": group, "kind": resource}})
         selector = Selector(args, namespace)
         return (
             self.watch(request, resource, selector, args)
@@ -299,7 +307,7 @@ class Api(Resource):
         if token := args.get("continue"):
             if token not in self.continues:
                 return self.answer(request, 410, status(410, "The provided continue parameter is too old"))
-            version, rest = self.continues.pop(token)
+            version, rest = self.continues[token]
         else:
             version, rest = self.version, [self.things[resource][key] for key in sorted(self.things[resource])]
             rest = [each for each in rest if selector(each)]
@@ -309,10 +317,14 @@ class Api(Resource):
         if rest:
             following = base64.urlsafe_b64encode(f"{version}:{next(self.numbers)}".encode()).decode()
             self.continues[following] = (version, rest)
-            metadata |= {"continue": following, "remainingItemCount": len(rest)}
+            metadata |= {"continue": following}
+            # With a selector nobody has counted.
+            metadata |= {} if selector.labels or selector.name else {"remainingItemCount": len(rest)}
         api = f"{group}/v1" if group else "v1"
+        # What the list is says what its items are.
+        items = [{name: value for name, value in each.items() if name not in ("kind", "apiVersion")} for each in page]
         return self.answer(
-            request, 200, {"kind": f"{kind}List", "apiVersion": api, "metadata": metadata, "items": page}
+            request, 200, {"kind": f"{kind}List", "apiVersion": api, "metadata": metadata, "items": items}
         )
 
     def watch(self, request: Request, resource: str, selector: Selector, args: dict[str, str]) -> Any:

@@ -3,6 +3,7 @@
 `test_consul_agent` has the same cases against a real agent.
 """
 
+import time
 from typing import Any
 
 from tests.live import consul_cases
@@ -36,8 +37,8 @@ class TroubleTests(consul_cases.ConsulCase):
         """Questions arrive, and no answer ever comes."""
         with self.nothing_lost():
             self.agent.control(hang=True, cut=True)
+            self.await_failing("no answer within")
             self.is_stale()
-            self.assertIn("no answer within", self.source()["last_error"])
             self.agent.control(hang=False)
             self.agent.register(self.two)
             self.serves("one", "two", limit_s=40)
@@ -47,8 +48,8 @@ class TroubleTests(consul_cases.ConsulCase):
         """What servers without one say is used; that it may be old is visible."""
         with self.nothing_lost():
             self.agent.control(headers={"X-Consul-Knownleader": "false", "X-Consul-Lastcontact": "20000"})
+            self.await_failing("its servers have no leader")
             self.is_stale()
-            self.assertIn("its servers have no leader", self.source()["last_error"])
             self.agent.register(self.two)
             self.serves("one", "two")
             self.is_stale()
@@ -66,7 +67,8 @@ class TroubleTests(consul_cases.ConsulCase):
             self.agent.register(self.two)
             self.serves("one", "two", limit_s=5)
             self.agent.control(blocks=False)
-            before, done = len(self.questions()), load.done
-            wait_until(lambda: load.done > done + 300, "300 requests", 60)
-        self.assertLess(len(self.questions()) - before, 10)
-        self.assertEqual(self.source()["failing"], False)
+            before, done, began = len(self.questions()), load.done, time.monotonic()
+            wait_until(lambda: load.done > done + 1000, "1000 requests", 60)
+        # Once a second, and as often again for what we see late.
+        self.assertLess(len(self.questions()) - before, 2 * (time.monotonic() - began) + 3)
+        wait_until(lambda: not self.source()["failing"], "it answers")

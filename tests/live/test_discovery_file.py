@@ -2,13 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from tests.live.case import LiveCase
-from tests.live.control import control, edgegw
-from tests.live.discovered import Named
-from tests.live.load import Load
-from tests.live.process import wait_until
+from tests.live.control import edgegw
+from tests.live.discovered import DiscoveryCase
 from tests.live.servers import Gateway
 
 FRONT = """
@@ -22,19 +18,17 @@ FRONT = """
 """
 
 
-class FileTests(LiveCase):
+class FileTests(DiscoveryCase):
     """Two origins, and a file that names them."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.origins = {name: Named(name) for name in ("one", "two")}
-        for origin in self.origins.values():
-            self.addCleanup(origin.stop)
+        self.one, self.two = self.origin("one"), self.origin("two")
         # Not next to the access log: a folder where much happens is looked at less often.
         self.gateway = Gateway(FRONT, files={"found/endpoints.json": self.text("one")})
 
     def text(self, *names: str) -> str:
-        return json.dumps([f"http://127.0.0.1:{self.origins[name].port}" for name in names])
+        return json.dumps([self.origins[name].url for name in names])
 
     @property
     def folder(self) -> Path:
@@ -45,32 +39,23 @@ class FileTests(LiveCase):
         fresh.write_text(text)
         fresh.replace(self.folder / "endpoints.json")
 
-    def answers(self, count: int = 50) -> set[str]:
-        return {self.get(self.gateway, "/")[1].decode() for _ in range(count)}
-
-    def discovery(self) -> dict[str, Any]:
-        found: dict[str, Any] = control(self.gateway, "upstreams")["upstreams"][0]["discovery"]
-        return found
-
     def test_changes(self) -> None:
         self.serve(self.gateway)
-        wait_until(lambda: self.answers(1) == {"one"}, "the first serves")
-        with Load(self.gateway.port()) as load:
+        self.serves("one")
+        with self.nothing_lost():
             self.replace(self.text("one", "two"))
-            wait_until(lambda: self.answers() == {"one", "two"}, "both serve")
+            self.serves("one", "two")
             self.replace(self.text("two"))
-            wait_until(lambda: self.answers() == {"two"}, "the second serves alone")
-            self.origins["one"].stop()
+            self.serves("two")
+            self.one.stop()
             self.replace(self.text("two") + "]")
-            wait_until(lambda: self.discovery()["failing"], "the broken file was seen")
-            self.assertRegex(self.discovery()["last_error"], r"endpoints\.json:1:\d+: error: ")
+            self.await_failing("endpoints.json:1:")
+            self.assertRegex(self.source()["last_error"], r"endpoints\.json:1:\d+: error: ")
             (self.folder / "endpoints.json").unlink()
-            wait_until(lambda: self.discovery()["state"] == "stale", "it is stale", 20)
-            self.assertEqual(self.answers(), {"two"})
+            self.is_stale()
+            self.serves("two")
             self.replace(self.text("two"))
-            wait_until(lambda: self.discovery()["state"] == "fresh", "it is back", 20)
-        self.assertEqual(dict(load.failed), {})
-        self.assertGreater(load.done, 100)
+            self.is_fresh()
 
     def test_config_map(self) -> None:
         """Kubernetes mounts a ConfigMap as links into a folder that is swapped."""
@@ -82,22 +67,21 @@ class FileTests(LiveCase):
         (folder / "..data").symlink_to("v1")
         (folder / "endpoints.json").symlink_to("..data/endpoints.json")
         self.serve(self.gateway)
-        wait_until(lambda: self.answers(1) == {"one"}, "the first version serves")
+        self.serves("one")
         (folder / "..next").symlink_to("v2")
         (folder / "..next").rename(folder / "..data")
-        wait_until(lambda: self.answers() == {"two"}, "the second version serves")
+        self.serves("two")
 
     def test_reload_keeps_watching(self) -> None:
         """A reload that leaves the discovery alone does not read anew, one that changes it takes over without a gap."""
         self.serve(self.gateway)
-        wait_until(lambda: self.answers(1) == {"one"}, "it serves")
-        with Load(self.gateway.port()) as load:
+        self.serves("one")
+        with self.nothing_lost():
             self.gateway.write(FRONT.replace("found/endpoints.json", "found/others.json"))
             self.assertEqual(edgegw(self.gateway, "reload").returncode, 0)
-            self.assertEqual(self.answers(), {"one"})
+            self.serves("one")
             (self.folder / "others.json").write_text(self.text("two"))
-            wait_until(lambda: self.answers() == {"two"}, "the other file serves", 20)
-        self.assertEqual(dict(load.failed), {})
+            self.serves("two")
 
     def test_check(self) -> None:
         """What is wrong is told before anything runs, with its place."""

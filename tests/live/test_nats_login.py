@@ -8,7 +8,6 @@ from nats.js.api import KeyValueConfig
 from tests.certs import Authority
 from tests.live.nats_case import NatsCase, front
 from tests.live.nats_server import NatsServer
-from tests.live.process import wait_until
 from tests.live.servers import Gateway
 from tests.nkeys import decentralised, nkey
 
@@ -25,14 +24,9 @@ class LoginTests(NatsCase):
         text = front(f'servers: ["{scheme}"], ping: 1s, {connection}', "service: users")
         self.gateway = self.serve(Gateway(text, before=self.before, files=files))
 
-    def last_error(self) -> str:
-        wait_until(lambda: self.upstream()["discovery"]["last_error"], "it is told")
-        found: str = self.upstream()["discovery"]["last_error"]
-        return found
-
     def comes_in(self) -> None:
-        wait_until(lambda: self.state() == "fresh", "it is connected")
-        self.assertEqual(self.upstream()["discovery"]["last_error"], "")
+        self.await_state("fresh")
+        self.assertEqual(self.source()["last_error"], "")
 
     def test_password(self) -> None:
         self.start(self.PASSWORD, "user: gw, password: s3cret-word")
@@ -41,9 +35,7 @@ class LoginTests(NatsCase):
     def test_refused(self) -> None:
         """Told once in the log, in clear words, without the password; the server is not hammered."""
         self.start(self.PASSWORD, "user: gw, password: wrong-word")
-        self.assertEqual(
-            self.last_error(), f"127.0.0.1:{self.nats.port('nats')} refuses us: Authorization Violation; check user gw"
-        )
+        self.await_failing(f"127.0.0.1:{self.nats.port('nats')} refuses us: Authorization Violation; check user gw")
         time.sleep(3)
         log = self.gateway.log()
         self.assertEqual(log.count("does not answer"), 1, log)
@@ -70,8 +62,8 @@ class LoginTests(NatsCase):
         """Connected, but deaf: that is not an answer."""
         config = 'authorization {users: [{user: gw, password: pw12, permissions: {subscribe: ["_INBOX.>"]}}]}'
         self.start(config, "user: gw, password: pw12")
-        self.assertIn("does not let us listen: Permissions Violation for Subscription", self.last_error())
-        wait_until(lambda: self.state() == "stale", "it is stale", 20)
+        self.await_failing("does not let us listen: Permissions Violation for Subscription")
+        self.await_state("stale")
 
     LEAST = """authorization {users: [
         {user: all, password: all1}
@@ -95,8 +87,8 @@ class LoginTests(NatsCase):
             self.comes_in()
             self.register(one)
             self.peer.run(bucket.put("users.one", self.instance(one)))
-            self.await_answers("one")
-            self.assertEqual(self.upstream()["discovery"]["last_error"], "")
+            self.serves("one")
+            self.assertEqual(self.source()["last_error"], "")
             self.assertNotIn("refuses", self.gateway.log())
 
     def test_tls(self) -> None:
@@ -108,12 +100,12 @@ class LoginTests(NatsCase):
     def test_tls_of_somebody_else(self) -> None:
         files = {**self.tls_files(), "other.pem": Authority().cert_pem}
         self.start(self.TLS, "tls: {ca: other.pem}", tls=True, files=files)
-        self.assertIn("not in the trusted bundle", self.last_error())
+        self.await_failing("not in the trusted bundle")
 
     def test_tls_is_not_there(self) -> None:
         """Who insists on TLS does not log in without."""
         self.start(self.PASSWORD, "user: gw, password: s3cret-word, tls: {}")
-        self.assertIn("TLS is configured, and the server speaks none", self.last_error())
+        self.await_failing("TLS is configured, and the server speaks none")
 
     def tls_files(self) -> dict[str, bytes]:
         """For server and gateway."""
