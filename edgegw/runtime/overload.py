@@ -112,7 +112,10 @@ class Measured(Protocol):
     """`Memory`, or what plays it."""
 
     def share(self) -> float:
-        """What is used of the limit; 0 without one."""
+        """What is used of the limit, by whomever; 0 without one."""
+
+    def own_share(self) -> float:
+        """What this process alone uses of it."""
 
     def refresh(self) -> None:
         """The limit may have changed."""
@@ -160,12 +163,12 @@ class Overload:
         self.patience, self.keep_alive, self.accepting = CALM.patience, CALM.keep_alive, CALM.accepting
         self._memory: Measured
         self.apply(settings)
-        if self._memory.share() >= LADDER[1].at:
-            # Of what has not served anybody yet: it would accept nothing for ever.
+        if self._memory.own_share() >= LADDER[1].at:
+            # Of what has not served anybody yet: it would accept nothing for ever. What others use in its cgroup may pass.
             _log.error(
                 "overload: {used:.0%} of the memory (limit: {limit}) is used before the first exchange; memory is not watched, "
                 "give the process more",
-                used=self._memory.share(), limit=settings.memory,
+                used=self._memory.own_share(), limit=settings.memory,
             )  # fmt: skip
             self._memory = measure("off")
 

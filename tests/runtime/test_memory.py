@@ -125,6 +125,98 @@ class LimitTests(Case):
         self.assertEqual(repr(self.memory()), "<Memory 0.0%, no limit>")
 
 
+class UseTests(Case):
+    """What counts as used of a cgroup's limit."""
+
+    def v1(self, path: str, limit: int | str, usage: int, kernel: int = 0, **stat: int) -> None:
+        self.limit(f"memory/{path}/memory.kmem.usage_in_bytes", kernel)
+        self.limit(f"memory/{path}/memory.limit_in_bytes", limit)
+        self.limit(f"memory/{path}/memory.usage_in_bytes", usage)
+        # What is below it counts as well: the lines without `total_` leave it out.
+        lines = [f"{name} 1\ntotal_{name} {value}" for name, value in stat.items()]
+        self.limit(f"memory/{path}/memory.stat", "\n".join(["cache 1", *lines]))
+
+    def v2(self, path: str, limit: int | str, usage: int, **stat: int) -> None:
+        self.limit(f"{path}/memory.max", limit)
+        self.limit(f"{path}/memory.current", usage)
+        self.limit(f"{path}/memory.stat", "\n".join(f"{name} {value}" for name, value in stat.items()))
+
+    def test_version_1(self) -> None:
+        """All that the cgroup uses, and not what this process has resident."""
+        self.member("4:memory:/app")
+        self.v1("app", 200 * MIB, 150 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.75)
+        self.assertAlmostEqual(self.memory().own_share(), 0.32)
+
+    def test_version_2(self) -> None:
+        self.member("0::/app")
+        self.v2("app", 200 * MIB, 150 * MIB, anon=100 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.75)
+        self.assertAlmostEqual(self.memory().own_share(), 0.32)
+
+    def test_cached_files_are_free(self) -> None:
+        """But not those that are mapped: programs run from them."""
+        self.member("0::/a", "4:memory:/a")
+        files = {"inactive_file": 60 * MIB, "active_file": 50 * MIB}
+        self.v1("a", 200 * MIB, 190 * MIB, mapped_file=10 * MIB, **files)
+        self.assertAlmostEqual(self.memory().share(), 0.45)
+        self.v2("a", 200 * MIB, 190 * MIB, file_mapped=30 * MIB, **files)
+        self.assertAlmostEqual(self.memory().share(), 0.55)
+
+    def test_what_the_kernel_remembers_of_files_is_free(self) -> None:
+        self.member("0::/a", "4:memory:/a")
+        self.v1("a", 200 * MIB, 190 * MIB, kernel=40 * MIB, inactive_file=60 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.45)
+        self.v2("a", 200 * MIB, 190 * MIB, slab_reclaimable=80 * MIB, slab_unreclaimable=50 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.55)
+
+    def test_mapped_memory_that_is_no_file(self) -> None:
+        """Shared memory is mapped too, and no cached file."""
+        self.member("0::/a")
+        self.v2("a", 200 * MIB, 100 * MIB, inactive_file=10 * MIB, file_mapped=70 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.5)
+
+    def test_the_fullest_of_those_around_it(self) -> None:
+        """Its own has room, the one around it has not: others use that too."""
+        self.member("4:memory:/pod/c1")
+        self.v1("pod/c1", 100 * MIB, 50 * MIB)
+        self.v1("pod", 400 * MIB, 380 * MIB, inactive_file=20 * MIB)
+        self.v1("", V1_UNLIMITED, 8000 * MIB)
+        memory = self.memory()
+        self.assertAlmostEqual(memory.share(), 0.9)
+        self.assertEqual(memory.resident_limit, 100 * MIB)
+
+    def test_no_limit(self) -> None:
+        self.member("0::/a", "4:memory:/a")
+        self.v1("a", V1_UNLIMITED, 8000 * MIB)
+        self.v2("a", "max", 8000 * MIB)
+        self.assertEqual((self.memory().share(), self.memory().own_share()), (0.0, 0.0))
+
+    def test_version_2_beside_version_1(self) -> None:
+        self.member("4:cpu:/", "0::/app")
+        self.v2("unified/app", 200 * MIB, 150 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.75)
+
+    def test_not_said(self) -> None:
+        """Then what is resident counts."""
+        self.member("0::/a")
+        self.v2("a", 200 * MIB, 150 * MIB)
+        memory = self.memory()
+        (self.cgroups / "a/memory.current").unlink()
+        self.assertAlmostEqual(memory.share(), 0.32)
+
+    def test_a_limit_of_ones_own_is_for_the_process(self) -> None:
+        self.member("0::/a")
+        self.v2("a", 200 * MIB, 150 * MIB)
+        self.assertAlmostEqual(self.memory(640 * MIB).share(), 0.1)
+
+    def test_address_space_beside_it(self) -> None:
+        self.address_space = 640 * MIB
+        self.member("0::/a")
+        self.v2("a", 200 * MIB, 100 * MIB)
+        self.assertAlmostEqual(self.memory().share(), 0.8)
+
+
 class ElsewhereTests(Case):
     def test_no_procfs(self) -> None:
         memory = Memory(128 * MIB, self.root / "none", self.cgroups, lambda: -1)

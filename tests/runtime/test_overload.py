@@ -40,6 +40,9 @@ class Meter:
     def share(self) -> float:
         return self.used
 
+    def own_share(self) -> float:
+        return self.used
+
     def refresh(self) -> None:
         self.refreshed += 1
 
@@ -311,9 +314,28 @@ class StartTests(SynchronousTestCase):
             def share(self) -> float:
                 return 0.0 if self.limit == "off" else 1.1
 
+            def own_share(self) -> float:
+                return self.share()
+
             def refresh(self) -> None:
                 """The same."""
 
         made = Overload(lambda: 0.0, Registry(), OverloadSettings(memory=1), Full)
         made.tick()
         self.assertEqual((limits, made.level, made.accepting), ([1, "off"], 0, True))
+
+    def test_what_others_use_already_counts(self) -> None:
+        """The one that is to take over, beside the one that drains: that may pass."""
+
+        class Shared(Meter):
+            def own_share(self) -> float:
+                return 0.4
+
+        meter = Shared()
+        meter.used = 0.99
+        made = Overload(lambda: 0.0, Registry(), OverloadSettings(), meter.against)
+        made.tick()
+        self.assertEqual((meter.limits, made.level), (["auto"], 4))
+        meter.used = 0.5
+        made.tick()
+        self.assertEqual(made.level, 0)
