@@ -17,6 +17,7 @@ from edgegw.discovery.settings import DiscoverySettings
 from edgegw.discovery.snapshots import Snapshot, SnapshotFile
 from edgegw.runtime.supervise import Supervised
 from edgegw.upstream.address import EndpointUrl, Named
+from edgegw.upstream.advice import Advice
 from edgegw.upstream.environment import Environment
 
 MAX_ENDPOINTS = 10_000
@@ -27,12 +28,15 @@ SAVE_S = 5.0
 _log = Logger("edgegw.discovery.feed")
 
 
+Update = Callable[[str, Sequence[Named], Advice | None], None]
+
+
 class Outlet(NamedTuple):
-    """Where a feed leads. update: takes the source's name and its endpoints, such as `Cluster.update`. counted: takes the outcome
-    of each answer: `ok`, `unchanged`, `failed`, `damped`. memory: the disk; None: none.
+    """Where a feed leads. update: takes the source's name, its endpoints and its advice, such as `Cluster.update`. counted: takes
+    the outcome of each answer: `ok`, `unchanged`, `failed`, `damped`. memory: the disk; None: none.
     """
 
-    update: Callable[[str, Sequence[Named]], None]
+    update: Update
     counted: Callable[[str], None] = lambda outcome: None
     memory: SnapshotFile | None = None
 
@@ -71,6 +75,10 @@ class Feed(MultiService):
         """Of that, what holds: with what was there before an empty answer, without damping."""
         self._given: tuple[Named, ...] = ()
         """To the upstream."""
+        self._advised: Advice | None = None
+        """By the source, with `_said`."""
+        self._passed_on: Advice | None = None
+        """To the upstream, with `_given`."""
         self._predecessor: Feed | None = None
         self._others: set[str] = set()
         """Sources that were here before and whose words still hold."""
@@ -122,16 +130,16 @@ class Feed(MultiService):
 
     # What the source says.
 
-    def found(self, named: Sequence[Named]) -> None:
+    def found(self, named: Sequence[Named], advice: Advice | None = None) -> None:
         """`Listener`."""
         if not self.running:
             return
         self._answered()
         said = self._fit(named)
-        if said == self._said:
-            self._outlet.counted("unchanged")
-        else:
-            self._outlet.counted("ok")
+        same = said == self._said and advice == self._advised
+        self._outlet.counted("unchanged" if same else "ok")
+        self._advised = advice
+        if said != self._said:
             self._said = said
             self._damping.seen(said)
         self._remembered = False
@@ -228,7 +236,8 @@ class Feed(MultiService):
         if said is None or not self._is_believed(said, now_s):
             return
         given = self._damping.judge(said)
-        if given == self._given and said == self._believed and self._predecessor is None:
+        same = given == self._given and said == self._believed and self._advised == self._passed_on
+        if same and self._predecessor is None:
             return
         if now_s - self._given_s < MERGE_S:
             return
@@ -237,7 +246,7 @@ class Feed(MultiService):
         self._dirty = not self._remembered
         for _ in range(_newly_held(self._given, given)):
             self._outlet.counted("damped")
-        self._given = given
+        self._given, self._passed_on = given, self._advised
         self._push(given)
         self._bury()
 
@@ -257,7 +266,7 @@ class Feed(MultiService):
 
     def _push(self, given: Sequence[Named]) -> None:
         try:
-            self._outlet.update(self.source.name, given)
+            self._outlet.update(self.source.name, given, self._passed_on)
         except Exception:
             _log.failure("{feed!r}: the upstream did not take its endpoints", feed=self)
 
@@ -266,7 +275,7 @@ class Feed(MultiService):
         self._predecessor = None
         others, self._others = self._others, set()
         for name in sorted(others):
-            self._outlet.update(name, ())
+            self._outlet.update(name, (), None)
 
     # What is remembered.
 
@@ -276,17 +285,19 @@ class Feed(MultiService):
             # The same source: it is as silent as it was, whatever is believed of it now.
             self._answers, self._began_s = old._answers, old._began_s
             if old._said is not None:
-                self._take(old._believed, old._confirmed_s)
+                self._take(old._believed, old._passed_on, old._confirmed_s)
             self._stale = old._stale and self.age_s() > self.settings.stale_after
         elif old is None and self._outlet.memory is not None and self._said is None:
             wall_s = self._environment.wall()
             snapshot = self._outlet.memory.load(self.source.name, wall_s)
             if snapshot is not None:
-                self._take(snapshot.named, self._seconds() - max(0.0, wall_s - snapshot.confirmed_at))
+                heard_s = self._seconds() - max(0.0, wall_s - snapshot.confirmed_at)
+                self._take(snapshot.named, snapshot.advice, heard_s)
 
-    def _take(self, named: Sequence[Named], confirmed_s: float) -> None:
+    def _take(self, named: Sequence[Named], advice: Advice | None, confirmed_s: float) -> None:
         self._confirmed_s = confirmed_s
         self._remembered = True
+        self._advised = advice
         self._said = self._fit(named)
         self._settle()
 
@@ -298,7 +309,7 @@ class Feed(MultiService):
         self._dirty = False
         self._saved_s = now_s = self._seconds()
         confirmed_at = self._environment.wall() - (now_s - self._confirmed_s)
-        saving = self._saving = memory.save(Snapshot(self.source.name, confirmed_at, self._believed))
+        saving = self._saving = memory.save(Snapshot(self.source.name, confirmed_at, self._believed, self._passed_on))
         return saving.addBoth(self._saved)
 
     def _saved(self, _: object) -> None:

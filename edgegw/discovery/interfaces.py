@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred
 
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems
+from edgegw.discovery.common import Common
 from edgegw.upstream.address import Named
+from edgegw.upstream.advice import Advice
 from edgegw.upstream.environment import Environment
 
 ENTRY_POINTS = "edgegw.discovery"
@@ -21,8 +23,10 @@ ENTRY_POINTS = "edgegw.discovery"
 class Listener(Protocol):
     """Whom a source tells. It keeps what was said last, whatever becomes of the source (`edgegw.discovery.feed`)."""
 
-    def found(self, named: Sequence[Named]) -> None:
-        """These are the endpoints now, all of them; in an order that is the same as long as they are."""
+    def found(self, named: Sequence[Named], advice: Advice | None = None) -> None:
+        """These are the endpoints now, all of them, in an order that is the same as long as they are; and what it advises for the
+        upstream as a whole, if anything (`read_advice`).
+        """
 
     def known(self) -> Sequence[Named]:
         """What it keeps now, also from an earlier life, for sources that hear of one endpoint at a time."""
@@ -58,13 +62,14 @@ class Surroundings:
 
     environment: reactor, chance, wall clock. base_dir: the folder that relative paths in the configuration start from.
     problems: where to report what can't work, its root being the upstream's `discovery`. about_connection: the same for the
-    settings of the connection; its root is the map under `discovery.NAME.KIND`.
+    settings of the connection; its root is the map under `discovery.NAME.KIND`. common: what sources share, over reloads too.
     """
 
     environment: Environment
     base_dir: Path
     problems: Problems
     about_connection: Problems
+    common: Common = field(default_factory=Common)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edgegw.upstream.address import EndpointSettings, Named
+from edgegw.upstream.advice import Advice, read_advice
 
 VERSION = 1
 KEPT_S = 7 * 86400.0
@@ -31,11 +32,12 @@ _log = Logger("edgegw.discovery.snapshots")
 
 
 class Snapshot(NamedTuple):
-    """What was named. source: its name. confirmed_at: Unix time of the source's last answer."""
+    """What was named and advised. source: its name. confirmed_at: Unix time of the source's last answer."""
 
     source: str
     confirmed_at: float
     named: tuple[Named, ...]
+    advice: Advice | None = None
 
 
 class SnapshotFile:
@@ -93,6 +95,7 @@ def _text(snapshot: Snapshot) -> bytes:
         "source": snapshot.source,
         "confirmed_at": round(snapshot.confirmed_at, 3),
         "endpoints": [_plain(each) for each in snapshot.named],
+        "advice": snapshot.advice.plain() if snapshot.advice is not None else {},
     }
     return json.dumps(data, separators=(",", ":")).encode()
 
@@ -108,7 +111,9 @@ def _read(text: bytes) -> Snapshot:
     data = json.loads(text)
     if data["version"] != VERSION:
         raise ValueError(f"its version is {data['version']!r}, not {VERSION}")
-    return Snapshot(str(data["source"]), float(data["confirmed_at"]), tuple(_named(data["endpoints"])))
+    # As with endpoints: what is not understood is left out.
+    advice, _ = read_advice(dict(data.get("advice", {})))
+    return Snapshot(str(data["source"]), float(data["confirmed_at"]), tuple(_named(data["endpoints"])), advice)
 
 
 def _named(entries: Sequence[dict[str, Any]]) -> list[Named]:

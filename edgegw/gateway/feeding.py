@@ -13,13 +13,14 @@ from edgegw.discovery.policy import Own
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.observe.metrics import Registry
 from edgegw.upstream.address import Named
+from edgegw.upstream.advice import Advice
 from edgegw.upstream.environment import Environment
 
-Update = Callable[[str, str, Sequence[Named]], None]
-"""(upstream, source, endpoints): where feeds lead."""
+Update = Callable[[str, str, Sequence[Named], Advice | None], None]
+"""(upstream, source, endpoints, advice): where feeds lead."""
 
 
-def nobody(upstream: str, source: str, named: Sequence[Named]) -> None:
+def nobody(upstream: str, source: str, named: Sequence[Named], advice: Advice | None) -> None:
     """Where feeds lead that will never run: of a configuration that is only checked."""
 
 

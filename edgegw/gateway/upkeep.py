@@ -12,7 +12,11 @@ from edgegw.runtime.overload import TICK_S as OVERLOAD_S
 from edgegw.runtime.overload import Overload
 from edgegw.runtime.supervise import Supervised
 from edgegw.upstream.address import Named
-from edgegw.upstream.cluster import CONFIG, Cluster
+from edgegw.upstream.advice import Advice
+from edgegw.upstream.cluster import Cluster
+from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.health.checks import HealthChecks
+from edgegw.upstream.names import CONFIG
 
 TICK_S = 0.5
 """How often ejections and slow start are looked at."""
@@ -26,9 +30,19 @@ class Care(MultiService):
         self.cluster = cluster
         ticks = Supervised(f"upkeep of {cluster.name}", cluster.tick, TICK_S, cluster.environment.reactor)
         ticks.setServiceParent(self)  # type: ignore[no-untyped-call]
-        if cluster.checks is not None:
-            cluster.checks.setServiceParent(self)  # type: ignore[no-untyped-call]
-            cluster.follow(cluster.checks.roster)
+        self._checks: HealthChecks | None = None
+        cluster.follow(self._roster)
+
+    def _roster(self, members: Sequence[Endpoint]) -> None:
+        """Its endpoints, or how they are probed, may be others."""
+        before, self._checks = self._checks, self.cluster.checks
+        if before is not self._checks and before is not None:
+            before.disownServiceParent()  # type: ignore[no-untyped-call]
+        if self._checks is None:
+            return
+        if before is not self._checks:
+            self._checks.setServiceParent(self)  # type: ignore[no-untyped-call]
+        self._checks.roster(members)
 
 
 class Upkeep(MultiService):
@@ -74,11 +88,11 @@ class Upkeep(MultiService):
                     if source != CONFIG:
                         cluster.forget(source)
 
-    def update(self, name: str, source: str, named: Sequence[Named]) -> None:
-        """From the feed of an upstream: its cluster, the one that serves now, takes the endpoints."""
+    def update(self, name: str, source: str, named: Sequence[Named], advice: Advice | None = None) -> None:
+        """From the feed of an upstream: its cluster, the one that serves now, takes the endpoints and what is advised."""
         care = self._cares.get(name)
         if care is not None:
-            care.cluster.update(source, named)
+            care.cluster.update(source, named, advice)
 
     def __repr__(self) -> str:
         return f"<Upkeep of {len(self._cares)} upstreams, {len(self.feeds)} discovered>"

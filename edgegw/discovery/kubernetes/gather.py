@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgegw.config.problems import quoted
@@ -13,6 +13,7 @@ from edgegw.discovery.kubernetes.settings import Query
 from edgegw.discovery.kubernetes.slices import NOT_READY, TERMINATING, Slice, SliceEndpoint, SlicePort
 from edgegw.net.addresses import canonical
 from edgegw.upstream.address import Named
+from edgegw.upstream.advice import Advice, is_advice, read_advice
 
 ENDPOINTS_MAX = 10_000
 _ANNOTATIONS_MAX, _LABELS_MAX = 16, 8
@@ -40,11 +41,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """All endpoints, in the order of their URLs. hints: what annotations say that cannot act on one endpoint."""
+    """All endpoints, in the order of their URLs. advice: what annotations of Services say of the whole upstream. faults, doubts:
+    what cannot be used of the endpoints, and of the advice, each with the reason.
+    """
 
     named: tuple[Named, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
-    hints: Mapping[str, str] = field(default_factory=dict)
+    advice: Advice | None = None
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 class Gatherer:
@@ -58,6 +62,7 @@ class Gatherer:
         self._query = query
         self._prefix = prefix
         self._parts: dict[str, tuple[Slice | Service, Service | None, Part]] = {}
+        self._read: dict[str, tuple[Service, Advice | None, tuple[str, ...]]] = {}
 
     def gather(self, slices: Mapping[str, Slice], services: Mapping[str, Service]) -> Gathered:
         """The endpoints now.
@@ -75,7 +80,7 @@ class Gatherer:
         parts = [part for _, _, part in self._parts.values()]
         families = {f"{each.namespace}/{each.name}": each.family for each in services.values()}
         faults = dict.fromkeys(fault for part in parts for fault in part.faults)
-        return Gathered(_merged(parts, families), tuple(faults), self._hints(services))
+        return Gathered(_merged(parts, families), tuple(faults), *self._advice(services))
 
     def _keep(
         self,
@@ -137,10 +142,15 @@ class Gatherer:
         return Part((Place(named, "", "FQDN"),), faults)
 
     def _annotations(self, service: Service | None, found: Slice | None) -> dict[str, str]:
-        """Those of ours, without the prefix; a slice's own are nearer than its Service's."""
-        both = {**(service.annotations if service else {}), **(found.annotations if found else {})}
-        ours = {name.removeprefix(self._prefix): value for name, value in both.items() if name.startswith(self._prefix)}
-        return dict(sorted(ours.items())[:_ANNOTATIONS_MAX])
+        """Those of ours that are of endpoints, without the prefix; a slice's own are nearer than its Service's."""
+        ours = {**(self._ours(service) if service else {}), **(self._ours(found) if found else {})}
+        # Those that act are never too many.
+        kept = sorted((name not in _ACTING, name) for name in ours if not is_advice(name))
+        return {name: ours[name] for _, name in kept[:_ANNOTATIONS_MAX]}
+
+    def _ours(self, thing: Service | Slice) -> dict[str, str]:
+        begin = self._prefix
+        return {name.removeprefix(begin): text for name, text in thing.annotations.items() if name.startswith(begin)}
 
     def _scheme(self, app_protocol: str, annotations: Mapping[str, str]) -> str:
         """What the configuration says, else the annotation, else appProtocol, else http. Raises LookupError."""
@@ -162,13 +172,27 @@ class Gatherer:
         meta.update((f"annotation:{name}", value) for name, value in annotations.items())
         return {name: value for name, value in meta.items() if value}
 
-    def _hints(self, services: Mapping[str, Service]) -> dict[str, str]:
-        hints: dict[str, str] = {}
-        for _, service in sorted(services.items()):
-            for name, value in self._annotations(service, None).items():
-                if name not in _ACTING:
-                    hints.setdefault(name, value[:256])
-        return hints
+    def _advice(self, services: Mapping[str, Service]) -> tuple[Advice | None, tuple[tuple[str, str], ...]]:
+        """What the first Service that says something says of the upstream that they are together, and what is wrong."""
+        before, self._read = self._read, {}
+        holds: tuple[str, Advice] | None = None
+        doubts: list[tuple[str, str]] = []
+        for key, service in sorted(services.items()):
+            read = before.get(key)
+            if read is None or read[0] is not service:
+                read = (service, *read_advice(self._ours(service)))
+            self._read[key] = read
+            _, advice, wrong = read
+            doubts += [(f"annotations of {key}", each) for each in wrong]
+            if advice is None:
+                continue
+            if holds is None:
+                holds = key, advice
+            elif advice != holds[1]:
+                doubts.append(
+                    (f"annotations of {key}", f"those of {holds[0]} say something else of the upstream, and hold")
+                )
+        return holds[1] if holds is not None else None, tuple(doubts)
 
 
 def chosen_port(wanted: int | str | None, found: Slice, service: Service | None) -> SlicePort | None:
