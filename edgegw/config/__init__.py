@@ -11,6 +11,7 @@ What is here, in the order in which a configuration passes through it:
     units.py       Duration, Size, Rate, Percent, StatusRanges, Cidr
     model.py       Settings (the base of every settings model), ShortForm; re-exports validate, schema, explain, show, diff
     validation.py  validate(model, document): every problem of one run, with its place; wording.py says it in our words
+    remainder.py   a document without what is wrong in it, so that the rest can be looked at in the same run
     schema.py      JSON Schema draft-07 for editors; keys.py walks it
     explain.py     `edgegw explain KEY`; reference.py makes the docs' page
     show.py        the effective configuration as YAML; mask.py hides secrets

@@ -40,13 +40,22 @@ class Located(Protocol):
         """Where the key of `loc` stands; the value's place where there is no key."""
         ...
 
+    def written(self, loc: Loc) -> Loc:
+        """The same place, counted as in the files."""
+        ...
+
+    def lacks(self, loc: Loc) -> bool:
+        """Whether something was left out at `loc`, in it or around it, because it is wrong (and told elsewhere)."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong.
 
     `hint` is advice shown next to the caret, `at` says whether the caret goes under the key or the value of `loc`, `explain` is the
-    key that `edgegw explain` tells more about ("" is the whole configuration). `position` is None until it is looked up.
+    key that `edgegw explain` tells more about ("" is the whole configuration). `absent` is where something else would have to be:
+    if it was left out there, this is no problem. `position` is None until it is looked up.
     """
 
     loc: Loc
@@ -55,6 +64,7 @@ class Problem:
     severity: Severity = "error"
     at: At = "value"
     explain: str | None = None
+    absent: Loc | None = None
     position: Position | None = None
 
     @property
@@ -73,11 +83,11 @@ class Problem:
         return self.position.column if self.position else None
 
     def located(self, where: Located) -> "Problem":
-        """The same problem with its position looked up in `where`; one that has a position keeps it."""
+        """The same problem with its place looked up in `where`; one that has a position keeps it."""
         if self.position is not None:
             return self
         find = where.key_position if self.at == "key" else where.position
-        return replace(self, position=find(self.loc))
+        return replace(self, loc=where.written(self.loc), absent=None, position=find(self.loc))
 
     def __str__(self) -> str:
         place = str(self.position) if self.position else dotted(self.loc)
@@ -115,9 +125,11 @@ class Problems:
         *,
         at: At = "value",
         explain: str | None = None,
+        absent: Iterable[str | int] | None = None,
     ) -> None:
-        """Record one problem at `loc` (relative to this view)."""
-        self._found.append(Problem((*self._prefix, *loc), message, hint, severity, at, explain))
+        """Record one problem at `loc` (relative to this view, as `absent`)."""
+        gap = (*self._prefix, *absent) if absent is not None else None
+        self._found.append(Problem((*self._prefix, *loc), message, hint, severity, at, explain, gap))
 
     def warn(self, loc: Iterable[str | int], message: str, hint: str | None = None) -> None:
         """Record something that is odd but does not stop the configuration."""
@@ -142,8 +154,12 @@ class Problems:
         return tuple(problem for problem in self._found if problem.severity == "warning")
 
     def located(self, where: Located) -> tuple[Problem, ...]:
-        """All problems with their positions, each once, in the order of the files, then of lines and columns."""
-        unique = dict.fromkeys(problem.located(where) for problem in self._found)
+        """All problems with their positions, each once, in the order of the files, then of lines and columns.
+
+        What may only be there because something was left out is no problem: that something was wrong has been told.
+        """
+        told = (problem for problem in self._found if problem.position is not None or not _follows(problem, where))
+        unique = dict.fromkeys(problem.located(where) for problem in told)
         return in_order(unique, where.files)
 
     def raise_if_errors(self, where: Located) -> None:
@@ -159,6 +175,10 @@ class Problems:
 
     def __repr__(self) -> str:
         return f"<Problems under {dotted(self._prefix) or 'the root'}: {len(self.errors)} errors, {len(self.warnings)} warnings>"
+
+
+def _follows(problem: Problem, where: Located) -> bool:
+    return where.lacks(problem.loc) or (problem.absent is not None and where.lacks(problem.absent))
 
 
 def in_order(problems: Iterable[Problem], files: Iterable[str]) -> tuple[Problem, ...]:

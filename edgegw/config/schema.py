@@ -56,12 +56,12 @@ def _clean(node: object) -> None:
             if key not in ("default", "examples", "const", "enum"):
                 _clean(value)
         if "default" in node:
-            node["default"] = _default_text(node, node["default"])
+            node["default"] = as_written(node, node["default"])
         node.pop("discriminator", None)
 
 
-def _default_text(node: Node, value: object) -> object:
-    """A default as it would be written: 5.0 of a duration is `5s`."""
+def as_written(node: Node, value: object) -> object:
+    """A value of this kind as it would be written: 5.0 of a duration is `5s`."""
     kinds = [each.get(TYPE_KEY) for each in (node, *node.get("anyOf", ()))]
     for kind in kinds:
         if kind == "rate" and isinstance(value, dict):

@@ -52,6 +52,19 @@ class Document:
         place = self._place(loc)
         return (place[0] or place[1]).position if place else self.position(loc)
 
+    def written(self, loc: Loc) -> Loc:
+        """The same place, counted as in the files; see `remainder.Remainder`, as for `lacks`."""
+        return loc
+
+    def lacks(self, loc: Loc) -> bool:
+        """Whether something was left out at `loc`, in it or around it, because it is wrong."""
+        return False
+
+    def names(self, loc: Loc) -> tuple[str, ...]:
+        """The keys of the map at `loc`, as far as they were written, whatever stands below them."""
+        found = at(self.data, loc)
+        return tuple(map(str, found)) if isinstance(found, dict) else ()
+
     def _place(self, loc: Loc) -> tuple[Node | None, Node] | None:
         while loc and loc not in self._places:
             loc = loc[:-1]

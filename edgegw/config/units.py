@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeGuard
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from edgegw.config.problems import kind_of, quoted
@@ -278,7 +278,6 @@ _CODES = r"[1-9][0-9]{2}(-[1-9][0-9]{2})?"
 
 Duration = Annotated[
     float,
-    Field(ge=0),
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, when_used="json"),
     _schema("duration", f"({_TIME}|0)", ["250ms", "5s", "2m"], _ZERO),
@@ -295,7 +294,6 @@ OptionalDuration = Annotated[
 
 Size = Annotated[
     int,
-    Field(ge=0),
     BeforeValidator(parse_size),
     PlainSerializer(format_size, when_used="json"),
     _schema(

@@ -1,61 +1,99 @@
 """Plain data -> settings: every problem of one run, each with its place, none twice."""
 
-import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edgegw.config.keys import Keys, keys_of
 from edgegw.config.mask import Mask
-from edgegw.config.problems import Loc, Problem, Problems, kind_of, quoted
+from edgegw.config.problems import ConfigError, Loc, Problem, Problems, kind_of, quoted
+from edgegw.config.remainder import Remainder, without
 from edgegw.config.source import Document, at
 from edgegw.config.wording import SHAPE, Names, advice, expected, predicate
 
-__all__ = ["SHAPE", "Check", "validate"]
+__all__ = ["SHAPE", "Check", "Examined", "examine", "validate"]
 
 M = TypeVar("M", bound=BaseModel)
-Check = Callable[[M, Problems], None]
-"""Looks at the whole settings for what no single field can see, such as a name that is not defined."""
+Check = Callable[[M, Problems, Document], None]
+"""Looks at the whole settings for what no single field can see, such as a name that is not defined.
+
+The document is what the settings were made from: not all of what was written, if some of it is wrong. What is missed in the
+settings may be there; `Document.lacks` and `Document.names` tell, and `absent` of a problem asks.
+"""
 
 
-def validate(
+@dataclass(frozen=True, eq=False, repr=False)
+class Examined(Generic[M]):
+    """What could be made of a document.
+
+    settings: made from `document`, which is without what is wrong. problems: everything that was found, each with its position, in
+    order.
+    """
+
+    settings: M
+    document: Document
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the settings are only there to be looked at: something is wrong."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def refuse(self) -> NoReturn:
+        """Raise `ConfigError` with what is known to be wrong."""
+        raise ConfigError(self.problems, self.document.files)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.document!r}, {len(self.problems)} problems>"
+
+
+def validate(model: type[M], document: Document, *, checks: Sequence[Check[M]] = ()) -> M:
+    """The settings of a document. Raises `ConfigError` with all problems, in the order of their places."""
+    found = examine(model, document, checks=checks)
+    if found.is_wrong:
+        found.refuse()
+    return found.settings
+
+
+def examine(
     model: type[M],
     document: Document,
     *,
     checks: Sequence[Check[M]] = (),
-    into: Problems | None = None,
-) -> M:
-    """The settings of a document. Raises `ConfigError` with all problems, in the order of their places.
+    standins: Mapping[str, object] | None = None,
+) -> Examined[M]:
+    """The settings of as much of a document as is right, and everything that is wrong with the document.
 
-    `checks` run even when some keys are wrong, as far as the rest can be made into settings, so that one run reports everything;
-    what they find in places that were already reported is left out. `into` receives every problem, warnings of a configuration
-    that is accepted included.
+    `checks` run even when some keys are wrong: on what is left without them, and of what they find only that counts which does not
+    follow from what was left out. `standins`: by top-level key, what takes the place of a key that must be there and is wrong or
+    missing. Raises `ConfigError` when too little is left.
     """
-    problems = Problems() if into is None else into
+    problems = Problems()
     problems.extend(document.problems)
-    settings: M | None = None
+    doubtful = [problem.loc for problem in document.problems]
+    rest: Document = without(document, (), doubtful) if doubtful else document
     try:
         settings = model.model_validate(document.data)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        found = _settle([_Found(each) for each in errors], 0, (), document.data, keys_of(model))
-        _report(model, document, found, problems)
-        settings = _salvage(model, document, found)
-    if settings is not None:
-        known = tuple(problems)
-        late = Problems()
-        for check in checks:
-            check(settings, late)
-        mask = Mask(document)
-        fresh = (problem for problem in late if not _follows(problem, known))
-        problems.extend(replace(problem, message=mask.text(problem.loc, problem.message)) for problem in fresh)
-    problems.raise_if_errors(document)
-    assert settings is not None  # Without settings there were errors, and they were raised.
-    return settings
+        wrong = _wrong(error, document, keys_of(model))
+        _report(model, document, wrong, problems)
+        left = _remainder(model, document, wrong, doubtful, standins)
+        if left is None:
+            raise ConfigError(problems.located(document), document.files) from None
+        settings, rest = left
+    late, mask = Problems(), Mask(rest)
+    for check in checks:
+        check(settings, late, rest)
+    problems.extend(replace(each, message=mask.text(each.loc, each.message)) for each in late)
+    return Examined(settings, rest, problems.located(rest))
+
+
+def _wrong(error: ValidationError, document: Document, keys: Keys) -> "list[_Found]":
+    return _settle([_Found(each) for each in error.errors(include_url=False)], 0, (), document.data, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +188,7 @@ def _report(model: type[BaseModel], document: Document, found: Iterable[_Found],
         if not _is_echo(each, document.data) and not any(
             problem.loc[: len(before.loc)] == before.loc and before.at == "value" for before in known
         ):
-            problems.extend([problem])
+            problems.extend([problem.located(document)])
 
 
 def _is_echo(found: _Found, data: object) -> bool:
@@ -211,7 +249,7 @@ class _Writer:
         )
 
     def _wrong(self, found: _Found) -> Problem:
-        text = found.message or predicate(found.error)
+        text = found.message or predicate(found.error, self.keys.place((*found.loc, *found.below)).node)
         inner = "".join(f"{quoted(name)} of " for name in reversed(found.below))
         between = " " if text.startswith(("must ", "is ", "has ")) else ": "
         message = f"{inner}{self.names.subject(found.loc)}{between}{text}"
@@ -225,27 +263,44 @@ class _Writer:
         )
 
 
-def _salvage(model: type[M], document: Document, found: Sequence[_Found]) -> M | None:
-    """Settings made from what is right, for the checks; None when something is wrong that other things may need."""
+_MOST_TRIES = 8
+"""How often what is left may turn out to be wrong: a key that a map must have takes the map along, and so on outwards."""
+
+
+def _remainder(
+    model: type[M],
+    document: Document,
+    wrong: "Iterable[_Found]",
+    doubtful: Iterable[Loc],
+    standins: Mapping[str, object] | None,
+) -> tuple[M, Remainder] | None:
+    """What is left without the smallest pieces that are wrong, and its settings; None when that is nothing.
+
+    A key that may be left out goes alone. One that its map must have makes that the map is wrong, and next time that goes: so it
+    takes as many tries as there are such maps in one another.
+    """
     keys = keys_of(model)
-    data: Any = copy.deepcopy(document.data)
-    for each in found:
-        kinds = keys.place(each.loc).kinds
-        if each.is_missing or not kinds or kinds[-1] not in ("field", "unknown"):
+    rest: Document = document
+    gone: set[Loc] = set()
+    meant = {each for found in wrong for each in _meant(found, keys)}
+    for _ in range(_MOST_TRIES):
+        # Of the top level, a key that is missing; it can only be replaced.
+        places = [found.loc or found.below[:1] for found in wrong if not _is_echo(found, rest.data)]
+        more = {rest.written(loc) for loc in places}
+        if more <= gone or () in more:
             return None
-        around = at(data, each.loc[:-1])
-        if isinstance(around, dict):
-            around.pop(each.loc[-1], None)
-    try:
-        return model.model_validate(data)
-    except ValidationError:
-        return None
+        gone |= more
+        left = rest = without(document, gone, [*doubtful, *meant], standins)
+        try:
+            return model.model_validate(rest.data), left
+        except ValidationError as error:
+            wrong = _wrong(error, rest, keys)
+    return None
 
 
-def _follows(problem: Problem, known: Iterable[Problem]) -> bool:
-    """Whether what a check found may only be there because of something already reported in the same place."""
-    return any(
-        problem.loc[: len(before.loc)] == before.loc or before.loc[: len(problem.loc)] == problem.loc
-        for before in known
-        if before.severity == "error"
-    )
+def _meant(found: "_Found", keys: Keys) -> list[Loc]:
+    """The key that an unknown one may be a slip of."""
+    if found.error["type"] != "extra_forbidden" or found.below:
+        return []
+    known = keys.properties(keys.place(found.loc[:-1]).node)
+    return [(*found.loc[:-1], near) for near in get_close_matches(str(found.loc[-1]), known, 1)]

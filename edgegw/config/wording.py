@@ -5,10 +5,11 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from edgegw.config.keys import Keys
+from edgegw.config.keys import Keys, Node
 from edgegw.config.mask import Mask
 from edgegw.config.naming import NAMING_KEYS, name_of, singular
 from edgegw.config.problems import Loc, dotted, kind_of, quoted
+from edgegw.config.schema import as_written
 from edgegw.config.source import at
 
 SHAPE = "edgegw_shape"
@@ -58,15 +59,16 @@ def choices(text: str) -> str:
     return words if " " in words else quoted(words)
 
 
-def predicate(error: ErrorDetails) -> str:
-    """What is wrong, to follow the name of the key: `must be a list, not "x"`."""
+def predicate(error: ErrorDetails, node: Node | None = None) -> str:
+    """What is wrong, to follow the name of the key: `must be a list, not "x"`. node: its schema, for the units of numbers."""
     kind, context = error["type"], error.get("ctx", {})
     right = expected(error)
     if right is not None:
         return f"must be {right}, not {kind_of(error['input'])}"
     if kind in _BOUNDS:
         name, text = _BOUNDS[kind]
-        return f"{text.format(context[name])}, not {error['input']}"
+        bound, given = (as_written(node or {}, each) for each in (context[name], error["input"]))
+        return f"{text.format(bound)}, not {given}"
     if kind in _LENGTHS:
         name, text = _LENGTHS[kind]
         value = context[name]

@@ -9,22 +9,23 @@ from pathlib import Path
 
 from edgegw.config.problems import ConfigError, Problem, Problems
 from edgegw.config.source import Document, load
-from edgegw.config.validation import validate
+from edgegw.config.validation import Examined, examine
 from edgegw.export.writer import STANDARD
 from edgegw.gateway.assembly import Assembly, Resources
+from edgegw.gateway.parts import FOREIGN
 from edgegw.gateway.places import OFF, Obstacle, can_bind, observe_place, place_of, placed
-from edgegw.gateway.references import check_references, without_guesses
+from edgegw.gateway.references import check_references, without_guess
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.gateway.snapshot import Snapshot
 
+_STANDINS = {"edgegw": 1, "listen": [{"unix": "edgegw.sock"}]}
+"""For the keys that must be there: a configuration in which they are wrong may have other things that are wrong."""
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A configuration that reads well. base_dir: the folder that relative paths in it start from."""
 
-    document: Document
-    settings: GatewaySettings
-    warnings: tuple[Problem, ...]
+@dataclass(frozen=True, eq=False, repr=False)
+class Loaded(Examined[GatewaySettings]):
+    """A configuration that was read. base_dir: the folder that relative paths in it start from."""
+
     base_dir: Path
 
 
@@ -33,18 +34,20 @@ def read(
     *,
     environ: Mapping[str, str] | None = None,
     depends: Callable[[Iterable[Path]], object] = lambda _: None,
+    defer: bool = False,
 ) -> Loaded:
     """Read and check a configuration's text.
 
     Args:
         depends: told the files that it is made of, also when it turns out to be wrong: a change of one of them may mend it.
+        defer: as of `accept`.
 
     Raises:
         ConfigError: every problem of text, schema and references.
     """
     document = load(path, environ=environ, defer=True)
     depends(document.watched_paths)
-    return accept(document, base_dir_of(path))
+    return accept(document, base_dir_of(path), defer=defer)
 
 
 def base_dir_of(path: str | Path) -> Path:
@@ -53,18 +56,63 @@ def base_dir_of(path: str | Path) -> Path:
     return root if root.is_dir() else root.parent
 
 
-def accept(document: Document, base_dir: Path) -> Loaded:
+def accept(document: Document, base_dir: Path, *, defer: bool = False) -> Loaded:
     """Check a document that was read.
+
+    Args:
+        defer: one that is wrong is accepted too, without what is wrong, if something is left: whoever builds it (`provision`, or
+            `build`) finds what else is wrong, and raises everything.
 
     Raises:
         ConfigError: every problem of schema and references.
     """
-    found = Problems()
     try:
-        settings = validate(GatewaySettings, document, checks=[check_references], into=found)
+        found = examine(GatewaySettings, document, checks=[check_references], standins=_STANDINS)
     except ConfigError as error:
-        raise without_guesses(error) from None
-    return Loaded(document, settings, tuple(each.located(document) for each in found.warnings), base_dir)
+        raise ConfigError(map(without_guess, error.problems), error.sources) from None
+    loaded = Loaded(found.settings, found.document, tuple(map(without_guess, found.problems)), base_dir)
+    if loaded.is_wrong and not defer:
+        loaded.refuse()
+    return loaded
+
+
+def build(assembly: Assembly, loaded: Loaded, problems: Problems, old: Snapshot | None = None) -> Snapshot:
+    """Everything but sockets and log files. What can't be built is in `problems`, with what was found in `loaded` before.
+
+    Raises:
+        ConfigError: one that is wrong already can't be looked at further.
+    """
+    problems.extend(loaded.problems)
+    try:
+        return assembly.build(loaded.document, loaded.settings, loaded.base_dir, problems, old)
+    except FOREIGN:
+        if loaded.is_wrong:
+            # Nobody wrote what was left to build. What is wrong with what was written is known, and told.
+            loaded.refuse()
+        raise
+
+
+def read_to_serve(path: str | Path, *, environ: Mapping[str, str] | None = None) -> Loaded:
+    """As `read`, for a process that would serve it.
+
+    Raises:
+        ConfigError: one whose text, schema or references are wrong; also with what could not be built of the rest.
+    """
+    loaded = read(path, environ=environ, defer=True)
+    if loaded.is_wrong:
+        raise ConfigError(rehearse(loaded), loaded.document.files)
+    return loaded
+
+
+def rehearse(loaded: Loaded) -> tuple[Problem, ...]:
+    """Everything that is wrong or odd with a configuration, as far as that can be told without serving, each with its place."""
+    problems = Problems()
+    check_ports(loaded, problems)
+    try:
+        provision(loaded, into=problems)
+    except ConfigError as error:
+        return error.problems
+    return problems.located(loaded.document)
 
 
 def provision(
@@ -76,13 +124,10 @@ def provision(
         old: what serves now; what did not change is taken over. into: receives the warnings too, those of `loaded` included.
 
     Raises:
-        ConfigError: everything that can't be built, with its place.
+        ConfigError: everything that is wrong or can't be built, with its place.
     """
     problems = Problems() if into is None else into
-    problems.extend(loaded.warnings)
-    snapshot = Assembly(resources or Resources.offline()).build(
-        loaded.document, loaded.settings, loaded.base_dir, problems, old
-    )
+    snapshot = build(Assembly(resources or Resources.offline()), loaded, problems, old)
     problems.raise_if_errors(loaded.document)
     return snapshot
 

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from edgegw.config.model import Settings, ShortForm
 from edgegw.config.problems import Problems
+from edgegw.config.source import Document
 from edgegw.config.units import Cidr, Duration, OptionalDuration, Percent, Rate, Size, StatusRanges
 
 
@@ -197,11 +198,12 @@ class Config(Settings):
     """The Admin API."""
 
 
-def check_names(config: Config, problems: Problems) -> None:
+def check_names(config: Config, problems: Problems, document: Document) -> None:
     """Every route goes to an upstream that there is."""
     under = problems.under("routes")
+    names = document.names(("upstreams",))
     for index, route in enumerate(config.routes):
-        if isinstance(route.to, str) and route.to not in config.upstreams:
-            under.add((index, "to"), f'upstream "{route.to}" is not defined; defined: {", ".join(config.upstreams)}')
+        if isinstance(route.to, str) and not (route.to in names or document.lacks(("upstreams", route.to))):
+            under.add((index, "to"), f'upstream "{route.to}" is not defined; defined: {", ".join(names)}')
         if route.name == "odd":
             under.warn((index,), "an odd name")

@@ -6,8 +6,8 @@ from typing import Literal
 
 from edgegw.config.model import Settings
 from edgegw.config.problems import ConfigError, Problem, Problems
-from edgegw.config.source import loads
-from edgegw.config.validation import validate
+from edgegw.config.source import Document, loads
+from edgegw.config.validation import examine, validate
 from tests.config.sample import Config, check_names
 
 ROUTES = "upstreams: {users: {endpoints: ['http://a:1']}}\nroutes:\n"
@@ -62,10 +62,58 @@ class ValidateTests(unittest.TestCase):
         self.assertEqual(len(messages("upstreams: {users: 5}\nroutes: [{match: /x, to: users}]\n")), 1)
         self.assertEqual(len(messages(ROUTES + "  - {match: /a, to: '${NOPE}', limit: '${NOPE}'}\n")), 2)
 
+    def test_what_is_left_is_looked_at(self) -> None:
+        """Without the smallest pieces that are wrong, however many keys that must be there stand around them."""
+        table = {
+            # A key that may be left out; one that may not, in a route; the key of a name; an item.
+            "upstreams: {u: {endpoints: ['http://a:1'], pool: {max: x}}}\n": 1,
+            "routes: [{match: nopath}, {match: /b, to: nope}]\n": 2,
+            "upstreams: {u: {endpoints: [5]}}\nroutes: [{match: /a, to: u}, {match: /b, to: nope}]\n": 2,
+            "routes: [{match: /a, to: [{upstream: a}]}, {match: /b, to: nope}]\n": 2,
+            "listen: [{}]\nroutes: [{match: /b, to: nope}]\n": 2,
+            # A slip in the key of a whole section: what is in there may be what others refer to.
+            "upstream: {nope: {}}\nroutes: [{match: /b, to: nope}]\n": 1,
+            # Nothing is wrong with the rest, but this is not what was meant.
+            "routes: [{match: /a, to: '${NOPE}'}, {match: /b, to: nope}]\n": 2,
+            "elsewhere: {nope: {}}\nroutes: [{match: /b, to: nope}]\n": 2,
+        }
+        for text, count in table.items():
+            with self.subTest(text=text):
+                found = problems(text)
+                self.assertEqual(len(found), count, found)
+                self.assertTrue(all(each.position for each in found))
+
+    def test_items_that_move_up_keep_their_numbers(self) -> None:
+        found = problems("routes: [{match: nopath}, {match: /a, limt: 5}, {match: /b, to: nope}]\n")
+        self.assertEqual([each.loc[:2] for each in found], [("routes", 0), ("routes", 1), ("routes", 2)])
+
+    def test_standins(self) -> None:
+        class Needy(Settings):
+            version: Literal[1]
+            names: tuple[str, ...]
+            other: str = ""
+
+        def check(settings: Needy, problems: Problems, document: Document) -> None:
+            problems.add(("other",), f"{settings.version} {settings.names}")
+            problems.add(("names", 0), "not what anybody wrote")
+
+        for text in ("version: 2\nnames: [a]\nother: x\n", "names: [a]\nother: x\n"):
+            found = examine(Needy, loads(text), checks=[check], standins={"version": 1})
+            self.assertTrue(found.is_wrong)
+            self.assertIn("1 ('a',)", [each.message for each in found.problems])
+            self.assertRaises(ConfigError, found.refuse)
+        with self.assertRaises(ConfigError) as caught:
+            examine(Needy, loads("version: 2\nother: x\n"), checks=[check], standins={"version": 1})
+        self.assertEqual(len(caught.exception.problems), 2)
+        for names in ("5", "[5]"):
+            found = examine(Needy, loads(f"version: 1\nnames: {names}\n"), checks=[check], standins={"names": ["z"]})
+            self.assertEqual(len(found.problems), 2, found.problems)
+
     def test_warnings_of_an_accepted_configuration(self) -> None:
-        into = Problems()
-        validate(Config, loads(ROUTES + "  - {name: odd, match: /a}\n"), checks=[check_names], into=into)
-        self.assertEqual([problem.message for problem in into.warnings], ["an odd name"])
+        found = examine(Config, loads(ROUTES + "  - {name: odd, match: /a}\n"), checks=[check_names])
+        self.assertEqual([problem.message for problem in found.problems], ["an odd name"])
+        self.assertFalse(found.is_wrong)
+        self.assertRegex(repr(found), "^<Examined <Document configuration [0-9a-f]+>, 1 problems>$")
 
     def test_the_document_is_not_changed(self) -> None:
         document = loads(ROUTES + "  - {match: /a, limt: 1}\n")

@@ -13,6 +13,7 @@ from edgegw.config.keys import keys_of
 from edgegw.config.mask import Mask
 from edgegw.config.problems import Loc
 from edgegw.config.source import loads
+from edgegw.config.units import Duration, Percent, Size
 from edgegw.config.wording import SHAPE, Names, advice, choices, expected, predicate
 from tests.config.sample import Config
 
@@ -76,6 +77,18 @@ class PredicateTests(SynchronousTestCase):
                 (Annotated[int, Field(multiple_of=5)], 7, "must be a multiple of 5, not 7"),
             )
         )
+
+    def test_bounds_with_units(self) -> None:
+        """As they are written in a configuration, if the kind of the value is known."""
+        for kind, value, wanted in (
+            (Annotated[Duration, Field(ge=0.1)], "50ms", "must be 100ms or more, not 50ms"),
+            (Annotated[Duration, Field(gt=0)], "0s", "must be more than 0, not 0s"),
+            (Annotated[Duration | None, Field(le=90)], "2m", "must be 90s or less, not 2m"),
+            (Annotated[Size, Field(le=65536)], "1MiB", "must be 64KiB or less, not 1MiB"),
+            (Annotated[Percent, Field(gt=0.25)], "20%", "must be more than 25%, not 20%"),
+        ):
+            node = TypeAdapter(kind).json_schema()
+            self.assertEqual(predicate(error(kind, value), node), wanted)
 
     def test_lengths(self) -> None:
         self.check(
