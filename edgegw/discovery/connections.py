@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from edgegw.config.model import Settings
 from edgegw.discovery.consul.settings import ConsulSettings
-from edgegw.discovery.dns import DnsSettings
+from edgegw.discovery.dns_settings import DnsSettings
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
 from edgegw.net.nats.settings import NatsSettings
 

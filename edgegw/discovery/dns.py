@@ -1,28 +1,26 @@
 """Endpoints from DNS: the addresses of a name (A and AAAA), or SRV records with their priorities and weights (RFC 2782).
 
 Asked again when the records' time is over. NXDOMAIN and an answer without records say that there is nothing; SERVFAIL and silence
-say nothing, and what was known holds.
+say nothing, and what was known holds. A short name is looked for in the domains of a search list, as glibc does.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from pydantic import Field, field_validator
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.names import dns
 from twisted.python.failure import Failure
 
-from edgegw.config.model import Settings
-from edgegw.config.problems import quoted
-from edgegw.config.units import Duration
 from edgegw.discovery.candidate import Facts, Refused, candidate
-from edgegw.discovery.dns_client import Answer, DnsClient, NoAnswer, Server, system_servers
+from edgegw.discovery.dns_client import Answer, DnsClient, NoAnswer
+from edgegw.discovery.dns_settings import DnsSettings
 from edgegw.discovery.interfaces import DiscoveryPart, Listener, Source, Surroundings
+from edgegw.discovery.resolv_conf import ResolvConf
 from edgegw.discovery.settings import DiscoverySettings
 from edgegw.net.addresses import canonical
 from edgegw.upstream.address import Named
@@ -42,42 +40,6 @@ T = TypeVar("T")
 _log = Logger("edgegw.discovery.dns")
 
 
-class DnsSettings(Settings):
-    """Name servers."""
-
-    servers: tuple[str, ...] = Field(
-        default=(),
-        max_length=8,
-        description="Addresses, with a port if it is not 53, asked in this order; those of /etc/resolv.conf if left out.",
-        examples=[["10.0.0.53", "10.0.0.54:5353"]],
-    )
-    timeout: Duration = Field(
-        default=3.0, gt=0, le=30, description="For one question, all servers and attempts together."
-    )
-
-    @field_validator("servers")
-    @classmethod
-    def _parse(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
-        for text in servers:
-            parse_server(text)
-        return servers
-
-
-def parse_server(text: str) -> Server:
-    """`10.0.0.53`, `10.0.0.53:5353`, `::1` or `[::1]:5353`.
-
-    Raises:
-        ValueError: it is none of them.
-    """
-    host, port = text, "53"
-    if text.startswith("[") or text.count(":") == 1:
-        host, _, port = text.rpartition(":") if not text.endswith("]") else (text, "", "53")
-    address = canonical(host.strip("[]"))
-    if address is None or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
-        raise ValueError(f"{quoted(text)} is not the address of a name server; write 10.0.0.53 or 10.0.0.53:5353")
-    return address, int(port)
-
-
 class Asking(Protocol):
     """What the source asks; `DnsClient` does."""
 
@@ -89,13 +51,21 @@ class DnsSource:
     """Watches one name.
 
     Args:
-        query: `name`, `type`, `port`, `scheme`. client: who asks.
+        query: `name`, `type`, `port`, `scheme`. client: who asks. full_names: those that the name is tried under, in their order.
     """
 
-    def __init__(self, query: DiscoverySettings, client: Asking, environment: Environment) -> None:
+    def __init__(
+        self,
+        query: DiscoverySettings,
+        client: Asking,
+        environment: Environment,
+        full_names: Callable[[str], Sequence[str]] = ResolvConf(()).full_names,
+    ) -> None:
         assert query.name is not None
         self._query = query
-        self._service = query.name.rstrip(".")
+        self._service = query.name
+        self._full_names = full_names
+        self._found_as = ""
         port = "" if query.type == "SRV" else f":{query.port}"
         self.name = f"dns {self._service}{port}"
         self._scheme = query.scheme or "http"
@@ -187,10 +157,44 @@ class DnsSource:
     async def _look_addresses(self) -> list[Named]:
         port = self._query.port
         assert isinstance(port, int)
-        return self._candidates((address, port, Facts()) for address in await self._addresses(self._service))
+        addresses = await self._search(self._addresses)
+        self._known = {key: known for key, known in self._known.items() if key[0] == self._found_as}
+        return self._candidates((address, port, Facts()) for address in addresses or ())
+
+    async def _search(self, look: Callable[[str], Coroutine[Deferred[Any], Any, T]]) -> T | None:
+        """What there is under the first of the full names that has something.
+
+        SERVFAIL may be the trouble of one domain, so others are looked in, as glibc does; but not where the name was found before:
+        then it would lead to somebody else for a while. That nobody answers ends it.
+
+        Raises:
+            NoAnswer: nothing was found, and not everybody said that there is nothing.
+        """
+        failed: NoAnswer | None = None
+        for name in self._full_names(self._service):
+            try:
+                found = await look(name)
+            except NoAnswer as error:
+                if not error.servfail or name == self._found_as:
+                    raise
+                failed = failed or error
+                continue
+            if found:
+                self._found_as = name
+                return found
+        if failed is not None:
+            raise failed
+        return None
+
+    async def _records(self, name: str) -> Answer | None:
+        """An answer with SRV records; None: there are none."""
+        answer = await self._client.ask(name, dns.SRV)
+        return answer if any(each.type == dns.SRV for each in answer.answers) else None
 
     async def _look_srv(self) -> list[Named]:
-        answer = await self._client.ask(self._service, dns.SRV)
+        answer = await self._search(self._records)
+        if answer is None:
+            return []
         records: list[Any] = [each.payload for each in answer.answers if each.type == dns.SRV]
         self._note(answer.answers)
         # A target of "." says that there is no such service here (RFC 2782).
@@ -217,9 +221,12 @@ class DnsSource:
     async def _addresses(self, name: str) -> list[str]:
         """IPv4 and IPv6. While one of them is not answered for, those known before hold."""
         four, six = await _all(self._of_type(name, kind) for kind in (dns.A, dns.AAAA))
-        if isinstance(four, NoAnswer) and isinstance(six, NoAnswer):
-            raise four
-        return [*self._or_known(name, dns.A, four), *self._or_known(name, dns.AAAA, six)]
+        silent = [each for each in (four, six) if isinstance(each, NoAnswer)]
+        found = [*self._or_known(name, dns.A, four), *self._or_known(name, dns.AAAA, six)]
+        if len(silent) == 2 or (silent and not found):
+            # Silence goes before SERVFAIL.
+            raise min(silent, key=lambda each: each.servfail)
+        return found
 
     async def _of_type(self, name: str, kind: int) -> tuple[str, ...] | NoAnswer:
         try:
@@ -292,20 +299,20 @@ def build_dns(query: DiscoverySettings, connection: DnsSettings, around: Surroun
     problems = around.problems
     if query.type == "SRV":
         if query.port is not None:
-            problems.add(("port",), "SRV records tell the port", "leave it out, or write type: A")
+            problems.add(("port",), "SRV records tell the port", "leave it out, or write type: A", absent=())
             return None
     elif not isinstance(query.port, int) or not 0 < query.port < 65536:
         hint = "write type: SRV if the port is in DNS"
         at = ("port",) if query.port is not None else ()
-        problems.add(at, "addresses from DNS need a `port`, a number from 1 to 65535", hint)
+        problems.add(at, "addresses from DNS need a `port`, a number from 1 to 65535", hint, absent=())
         return None
     assert query.name is not None
     if canonical(query.name) is not None:
         problems.add(("name",), f"{query.name} is an address, not a name", "write it under `endpoints`")
         return None
-    servers = [parse_server(text) for text in connection.servers]
-    client = DnsClient(around.environment.reactor, (lambda: servers) if servers else system_servers, connection.timeout)
-    return DnsSource(query, client, around.environment)
+    # The file is looked at anew each time.
+    client = DnsClient(around.environment.reactor, lambda: connection.naming().servers, connection.timeout)
+    return DnsSource(query, client, around.environment, lambda name: connection.naming().full_names(name))
 
 
 DNS = DiscoveryPart("dns", frozenset({"name", "type", "port", "scheme"}), frozenset({"name"}), build_dns, DnsSettings)

@@ -18,18 +18,22 @@ from twisted.names import dns
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from edgegw.net.addresses import canonical
+from edgegw.discovery.resolv_conf import Server
 from edgegw.net.endpoints import connect
 from edgegw.net.sockets import TcpPlace
-
-Server = tuple[str, int]
-"""Address and port."""
 
 _LARGEST = 65_535
 
 
 class NoAnswer(Exception):
-    """No server answered with something usable: silence, SERVFAIL, REFUSED. The text is for operators."""
+    """No server answered with something usable: silence, SERVFAIL, REFUSED. The text is for operators.
+
+    servfail: whether they answered, and the last answer was SERVFAIL: that may be the trouble of this name alone.
+    """
+
+    def __init__(self, words: str, servfail: bool = False) -> None:
+        super().__init__(words)
+        self.servfail = servfail
 
 
 class Answer(NamedTuple):
@@ -67,7 +71,7 @@ class DnsClient:
             NoAnswer: nobody answered in time, or nobody knew.
         """
         servers = self._servers()
-        wrong = "there is no name server"
+        wrong, code = "there is no name server", dns.OK
         try:
             query = dns.Query(name.encode("idna"), kind, dns.IN)
         except UnicodeError:
@@ -86,8 +90,9 @@ class DnsClient:
                 continue
             if message.rCode in (dns.OK, dns.ENAME):
                 return Answer(message.rCode == dns.OK, message.answers, message.additional)
-            wrong = f"{_shown(server)} says {_CODES.get(message.rCode, f'code {message.rCode}')}"
-        raise NoAnswer(wrong)
+            code = message.rCode
+            wrong = f"{_shown(server)} says {_CODES.get(code, f'code {code}')}"
+        raise NoAnswer(wrong, code == dns.ESERVER)
 
     async def _exchange(self, server: Server, query: dns.Query, share_s: float, left_s: float) -> dns.Message:
         question = dns.Message(self._pick_id(), recDes=1)
@@ -242,17 +247,3 @@ _CODES = {dns.EFORMAT: "FORMERR", dns.ESERVER: "SERVFAIL", dns.ENOTIMP: "NOTIMP"
 def _shown(server: Server) -> str:
     host = f"[{server[0]}]" if ":" in server[0] else server[0]
     return f"name server {host}:{server[1]}"
-
-
-def system_servers(path: str = "/etc/resolv.conf") -> list[Server]:
-    """The name servers of resolv.conf(5), at most three; that of this machine where it names none."""
-    servers: list[Server] = []
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            for line in file.read(65_536).splitlines():
-                words = line.split()
-                if len(words) >= 2 and words[0] == "nameserver" and canonical(words[1].split("%")[0]):
-                    servers.append((words[1], 53))
-    except OSError:
-        pass
-    return servers[:3] or [("127.0.0.1", 53)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from edgegw.config.model import Settings
 from edgegw.config.problems import Problems, quoted
 from edgegw.config.wording import advice, predicate
+from edgegw.discovery.common import Common
 from edgegw.discovery.connections import ConnectionSettings
 from edgegw.discovery.consul.source import CONSUL
 from edgegw.discovery.dns import DNS
-from edgegw.discovery.feed import Feed, Outlet
+from edgegw.discovery.feed import Feed, Outlet, Update
 from edgegw.discovery.file import FILE
 from edgegw.discovery.interfaces import ENTRY_POINTS, DiscoveryPart, Source, Surroundings
 from edgegw.discovery.kubernetes.source import K8S
@@ -27,7 +28,6 @@ from edgegw.discovery.policy import EndpointPolicy, Own
 from edgegw.discovery.settings import COMMON, DiscoverySettings, written
 from edgegw.discovery.snapshots import SnapshotFile
 from edgegw.discovery.threads import in_thread
-from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 
 PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S, CONSUL, NATS)
@@ -37,11 +37,15 @@ FOREIGN = (Exception, SystemExit)
 
 
 class Kinds:
-    """Sources by kind: what ships, and what third parties brought. The names of what ships can't be taken by others."""
+    """Sources by kind: what ships, and what third parties brought. The names of what ships can't be taken by others.
+
+    common: what the sources of one configuration after another share.
+    """
 
     def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
         self._known = {part.kind: part for part in PARTS}
         points = entry_points(group=ENTRY_POINTS) if found is None else found
+        self.common = Common()
         self._points = {point.name: point for point in points if point.name not in self._known}
 
     @property
@@ -87,7 +91,7 @@ class Feeds:
         upstream: str,
         settings: DiscoverySettings,
         connections: Mapping[str, ConnectionSettings],
-        update: Callable[[str, Sequence[Named]], None],
+        update: Update,
         counted: Callable[[str], None],
         problems: Problems,
     ) -> Feed | None:
@@ -128,7 +132,8 @@ class Feeds:
             known = [*connections, *self.kinds.names]
             near = get_close_matches(kind, known, 1)
             hint = f"did you mean {quoted(near[0])}?" if near else None
-            mine.add(("from",), f"source {quoted(kind)} is not known; known: {', '.join(dict.fromkeys(known))}", hint)
+            words = f"source {quoted(kind)} is not known; known: {', '.join(dict.fromkeys(known))}"
+            problems.add(("upstreams", upstream, "discovery", "from"), words, hint, absent=("discovery", kind))
             return None
         foreign = not self.kinds.ships(kind)
         if not _check_keys(settings, part, part.keys | {"with_"} if foreign else part.keys, mine):
@@ -137,7 +142,7 @@ class Feeds:
         if not proper:
             return None
         about = problems.under("discovery", settings.from_, kind) if given is not None else mine.under("from")
-        around = Surroundings(self.environment, self.base_dir, mine, about)
+        around = Surroundings(self.environment, self.base_dir, mine, about, self.kinds.common)
         try:
             return part.build(settings, connection, around)
         except FOREIGN as error:

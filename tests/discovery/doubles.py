@@ -13,6 +13,7 @@ from edgegw.net.resolver import Resolver
 from edgegw.observe.events import Events
 from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.address import EndpointSettings, Named
+from edgegw.upstream.advice import Advice
 from edgegw.upstream.environment import Environment
 
 WALL_S = 1_700_000_000.0
@@ -70,7 +71,7 @@ class Heard:
         self.failures: list[str] = []
         self.refusals: list[tuple[str, str]] = []
 
-    def found(self, named: Sequence[Named]) -> None:
+    def found(self, named: Sequence[Named], advice: Advice | None = None) -> None:
         self.found_.append(list(named))
 
     def confirmed(self) -> None:

@@ -13,6 +13,7 @@ from edgegw.discovery.policy import EndpointPolicy
 from edgegw.discovery.settings import DiscoverySettings
 from edgegw.discovery.snapshots import SnapshotFile
 from edgegw.upstream.address import Named
+from edgegw.upstream.advice import Advice
 from tests.discovery.doubles import FakeSource, environment
 
 
@@ -25,6 +26,7 @@ class FeedCase(SynchronousTestCase):
         self.clock = Clock()
         self.environment = environment(self.clock)
         self.given: list[tuple[str, list[Named]]] = []
+        self.advice: list[tuple[str, Advice | None]] = []
         self.counts: list[str] = []
         self.own: list[tuple[str, int]] = []
 
@@ -43,8 +45,9 @@ class FeedCase(SynchronousTestCase):
         feed.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def update(self, source: str, named: Sequence[Named]) -> None:
+    def update(self, source: str, named: Sequence[Named], advice: Advice | None) -> None:
         self.given.append((source, list(named)))
+        self.advice.append((source, advice))
 
     def wait(self, seconds: float) -> None:
         self.clock.pump([0.5] * int(seconds * 2))

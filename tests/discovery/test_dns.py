@@ -12,9 +12,11 @@ from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
-from edgegw.discovery.dns import DnsSettings, DnsSource, build_dns, parse_server
+from edgegw.discovery.dns import DnsSource, build_dns
 from edgegw.discovery.dns_client import Answer, NoAnswer
+from edgegw.discovery.dns_settings import DnsSettings
 from edgegw.discovery.interfaces import Surroundings
+from edgegw.discovery.resolv_conf import ResolvConf
 from edgegw.discovery.settings import DiscoverySettings
 from tests.discovery.doubles import Heard, environment
 
@@ -61,9 +63,11 @@ class Case(SynchronousTestCase):
         self.zone = Zone()
         self.heard = Heard()
 
+    conf = ResolvConf(())
+
     def watch(self, start: bool = True, **settings: Any) -> DnsSource:
         query = DiscoverySettings.model_validate({"from": "dns", "name": "u.example", "port": 80, **settings})
-        source = DnsSource(query, self.zone, environment(self.clock))
+        source = DnsSource(query, self.zone, environment(self.clock), lambda name: self.conf.full_names(name))
         self.addCleanup(self.ended, source)
         if start:
             source.start(self.heard)
@@ -311,25 +315,3 @@ class BuildTests(SynchronousTestCase):
         self.assertIn("a number from 1 to 65535", self.problem(name="a.b", port=70000))
         self.assertIn("SRV records tell the port", self.problem(name="a.b", type="SRV", port=80))
         self.assertIn("is an address, not a name", self.problem(name="10.0.0.1", port=80))
-
-    def test_servers(self) -> None:
-        right = {
-            "10.0.0.53": ("10.0.0.53", 53),
-            "10.0.0.53:5353": ("10.0.0.53", 5353),
-            "::1": ("::1", 53),
-            "[::1]": ("::1", 53),
-            "[::1]:5353": ("::1", 5353),
-        }
-        for text, server in right.items():
-            self.assertEqual(parse_server(text), server)
-        for text in (
-            "",
-            "dns.example",
-            "10.0.0.53:",
-            "10.0.0.53:x",
-            "10.0.0.53:0",
-            "10.0.0.53:65536",
-            "[::1]:",
-            "1:2:3",
-        ):
-            self.assertRaises(ValueError, parse_server, text)

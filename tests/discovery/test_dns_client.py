@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -11,9 +10,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.names import dns
 from twisted.protocols.basic import Int16StringReceiver
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
-from edgegw.discovery.dns_client import DnsClient, NoAnswer, system_servers
+from edgegw.discovery.dns_client import DnsClient, NoAnswer
 
 reactor: Any = _reactor
 
@@ -106,6 +105,11 @@ class ClientTests(TestCase):
     async def test_servfail(self) -> None:
         server = self.server(lambda question: [reply(question, code=dns.ESERVER)])
         self.assertRegex(await self.wrong(server), "says SERVFAIL")
+        for code, servfail in ((dns.ESERVER, True), (dns.EREFUSED, False)):
+            server = self.server(lambda question, code=code: [reply(question, code=code)])
+            with self.assertRaises(NoAnswer) as raised:
+                await self.addresses(server)
+            self.assertEqual(raised.exception.servfail, servfail)
 
     async def test_silence(self) -> None:
         server = self.server(lambda question: [])
@@ -189,23 +193,3 @@ class ClientTests(TestCase):
             asking.cancel()
             with self.assertRaises(CancelledError):
                 await asking
-
-
-class SystemTests(SynchronousTestCase):
-    """resolv.conf(5)."""
-
-    def servers(self, text: str) -> list[tuple[str, int]]:
-        path = Path(self.mktemp())
-        path.write_text(text)
-        return system_servers(str(path))
-
-    def test_servers(self) -> None:
-        text = "# x\nsearch a.b\nnameserver 10.0.0.53\nnameserver fe80::1%eth0\nnameserver x\nnameserver\noptions ndots:5\n"
-        self.assertEqual(self.servers(text), [("10.0.0.53", 53), ("fe80::1%eth0", 53)])
-
-    def test_three(self) -> None:
-        self.assertEqual(len(self.servers("nameserver 10.0.0.53\n" * 9)), 3)
-
-    def test_none(self) -> None:
-        self.assertEqual(self.servers(""), [("127.0.0.1", 53)])
-        self.assertEqual(system_servers("/nowhere"), [("127.0.0.1", 53)])

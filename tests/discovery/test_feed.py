@@ -68,7 +68,7 @@ class TellingTests(FeedCase):
     def test_upstream_fails(self) -> None:
         """What goes wrong in the upstream is not the source's business."""
         feed = self.feed()
-        feed._outlet = Outlet(lambda source, named: 1 / 0)
+        feed._outlet = Outlet(lambda source, named, advice: 1 / 0)
         self.source.listener.found(a(1))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 

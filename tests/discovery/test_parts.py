@@ -85,7 +85,7 @@ class OwnTests(Case):
     def test_dns(self) -> None:
         source = self.built(**{"from": "dns", "name": "a.b.", "port": 80})
         self.assertIsInstance(source, DnsSource)
-        self.assertEqual(source.name, "dns a.b:80")
+        self.assertEqual(source.name, "dns a.b.:80")
 
     def test_by_a_connection(self) -> None:
         connections = {"corp": {"dns": {"servers": ["10.0.0.53"]}}}

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.discovery.snapshots import KEPT_S, Snapshot, SnapshotFile
+from edgegw.upstream.advice import Advice
 from tests.discovery.doubles import WALL_S, a, named
 
 FULL = (*a(1), *named("https://h:1", weight=7, zone="z", tier=2, meta={"a": "b"}, held="critical"))
@@ -22,6 +23,7 @@ BROKEN = {
     "another version": b'{"version":2,"source":"s","confirmed_at":0,"endpoints":[]}',
     "no endpoints": b'{"version":1,"source":"s","confirmed_at":0}',
     "odd endpoints": b'{"version":1,"source":"s","confirmed_at":0,"endpoints":[1]}',
+    "odd advice": b'{"version":1,"source":"s","confirmed_at":0,"endpoints":[],"advice":7}',
     "odd time": b'{"version":1,"source":"s","confirmed_at":"x","endpoints":[]}',
     "no text": b"\xff\xfe",
     "deep": b"[" * 100_000,
@@ -39,6 +41,19 @@ class SnapshotTests(SynchronousTestCase):
 
     def test_round_trip(self) -> None:
         self.save()
+        self.assertEqual(self.file.load("s", WALL_S), Snapshot("s", WALL_S, FULL))
+
+    def test_advice(self) -> None:
+        """What this version does not understand is left out."""
+        advice = Advice(balance_by="random", health_every="2s")
+        self.successResultOf(self.file.save(Snapshot("s", WALL_S, FULL, advice)))
+        self.assertEqual(self.file.load("s", WALL_S), Snapshot("s", WALL_S, FULL, advice))
+        data = json.loads(self.file.path.read_bytes())
+        data["advice"] |= {"health-every": "1ms", "later": 1}
+        self.file.path.write_text(json.dumps(data))
+        self.assertEqual(self.file.load("s", WALL_S), Snapshot("s", WALL_S, FULL, Advice(balance_by="random")))
+        del data["advice"]
+        self.file.path.write_text(json.dumps(data))
         self.assertEqual(self.file.load("s", WALL_S), Snapshot("s", WALL_S, FULL))
 
     def test_modes(self) -> None:

@@ -41,7 +41,9 @@ class KubernetesClient:
 
     async def get(self, path: str, params: Params, limit_s: float = GET_S) -> dict[str, Any]:
         """One answer, a map. Cancelling it closes the connection. Raises ApiError."""
-        return await within(self._reactor, limit_s, self._get(path, params))
+        # That may take longer: a command is run for it.
+        access = await self._credentials.current()
+        return await within(self._reactor, limit_s, self._get(access, path, params))
 
     async def watch(
         self, path: str, params: Params, opened: Callable[[], None], line: Callable[[bytes], None], limit_s: float
@@ -55,32 +57,32 @@ class KubernetesClient:
         Raises:
             ApiError: it did not begin, was torn, or went on for too long.
         """
-        watching = self._watch(path, params, opened, line)
+        access = await self._credentials.current()
+        watching = self._watch(access, path, params, opened, line)
         await within(self._reactor, limit_s, watching, "the watch did not end in its time")
 
     def stop(self) -> Deferred[None]:
         """Closes what is open, for good. Fires when it is closed."""
         return self._http.stop()
 
-    async def _get(self, path: str, params: Params) -> dict[str, Any]:
-        arriving = await self._begin(path, params)
+    async def _get(self, access: Access, path: str, params: Params) -> dict[str, Any]:
+        arriving = await self._begin(access, path, params)
         return decoded(await arriving.whole(PAGE_MAX))
 
     async def _watch(
-        self, path: str, params: Params, opened: Callable[[], None], line: Callable[[bytes], None]
+        self, access: Access, path: str, params: Params, opened: Callable[[], None], line: Callable[[bytes], None]
     ) -> None:
-        arriving = await self._begin(path, params)
+        arriving = await self._begin(access, path, params)
         opened()
         await arriving.lines(line, LINE_MAX)
 
-    async def _begin(self, path: str, params: Params) -> Arriving:
+    async def _begin(self, access: Access, path: str, params: Params) -> Arriving:
         """An answer whose status is 200, its body still to come. Raises ApiError."""
-        access = self._credentials.access()
         arriving = await self._request(access, path, params)
         if arriving.status == 401:
             arriving.close()
-            fresh = self._credentials.reload()
-            if fresh.token == access.token:
+            fresh = await self._credentials.renewed(access)
+            if fresh is None:
                 raise ApiError("the API server does not accept our credentials (401)", 401)
             arriving = await self._request(fresh, path, params)
         if arriving.status != 200:

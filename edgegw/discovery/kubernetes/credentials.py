@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from twisted.logger import Logger
 
@@ -18,7 +20,9 @@ from edgegw.config.problems import Problems
 from edgegw.discovery.api.access import Access
 from edgegw.discovery.api.errors import CredentialsError
 from edgegw.discovery.api.files import Signature, read_text, signature
+from edgegw.discovery.kubernetes.exec_plan import TOKEN, Shown
 from edgegw.discovery.kubernetes.kubeconfig import Plan, read_kubeconfig
+from edgegw.discovery.kubernetes.plugin import Plugin, check
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
 from edgegw.net.certificates import paths_of
 from edgegw.net.tls import UpstreamTls, UpstreamTlsSettings
@@ -29,7 +33,6 @@ MOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<prefix>(?:/[A-Za-z0-9._~-]+)*)/?\Z"
 )
-_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}\Z")
 _log = Logger("edgegw.discovery.kubernetes")
 
 
@@ -38,6 +41,7 @@ class Credentials:
 
     Args:
         base_dir: the folder that relative paths in the configuration start from. environ, mount: what a pod is told by.
+        reactor: threads for the exec plugin of a kubeconfig. wall: as `time.time`, for the end of what that tells.
     """
 
     def __init__(
@@ -46,6 +50,9 @@ class Credentials:
         base_dir: Path,
         environ: Mapping[str, str] = os.environ,
         mount: Path = MOUNT,
+        *,
+        reactor: Any = None,
+        wall: Callable[[], float] = time.time,  # noqa: TID251
     ) -> None:
         self._settings = settings
         self._base_dir = base_dir
@@ -55,6 +62,41 @@ class Credentials:
         self._files: tuple[Path, ...] = ()
         self._signature: Signature = ()
         self._told = ""
+        self._reactor = reactor
+        self._wall = wall
+        self._plugin: Plugin | None = None
+        self._plan: Plan | None = None
+        """As it was read last."""
+        self._dressed: tuple[Access, Access, Shown] | None = None
+        """What was read, what is used instead, and what the plugin told for that."""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is shown, or may be."""
+        return self._plugin is not None or (self._access is not None and bool(self._access.token))
+
+    async def current(self) -> Access:
+        """What to use for a request now, with what the plugin tells, if there is one. Raises CredentialsError."""
+        access = self.access()
+        if self._plugin is None:
+            return access
+        shown = await self._plugin.shown()
+        if self._dressed is None or self._dressed[0] is not access or self._dressed[2] is not shown:
+            self._dressed = access, self._dress(access, shown), shown
+        return self._dressed[1]
+
+    async def renewed(self, refused: Access) -> Access | None:
+        """What to use after a 401; None: nothing else than what was refused. Raises CredentialsError."""
+        before = self._dressed
+        if before is None or self._plugin is None:
+            fresh = self.reload()
+            return fresh if fresh.token != refused.token else None
+        if before[1].token == refused.token:
+            self._signature = ()
+            self._plugin.forget(before[2])
+        made = await self.current()
+        told = self._dressed[2] if self._dressed is not None else before[2]
+        return None if made.token == refused.token and told.cert == before[2].cert else made
 
     def access(self) -> Access:
         """What to use now. Once there was something, a file that can't be read or used leaves it in place.
@@ -66,7 +108,8 @@ class Credentials:
         if self._access is not None and found == self._signature:
             return self._access
         try:
-            access, files = self._load()
+            plan = self._plan_now()
+            access, files = self._load(plan)
         except CredentialsError as error:
             if self._access is None:
                 raise
@@ -74,7 +117,11 @@ class Credentials:
             return self._access
         # Taken before reading, so that what changed meanwhile is seen; files not looked at before are read once more.
         self._signature = found if files == self._files else ()
-        self._access, self._files, self._told = access, files, ""
+        self._access, self._files, self._told, self._plan = access, files, "", plan
+        if plan.exec is None:
+            self._plugin = None
+        elif self._plugin is None or self._plugin.plan != plan.exec:
+            self._plugin = Plugin(plan.exec, self._reactor, self._wall)
         return access
 
     def reload(self) -> Access:
@@ -87,12 +134,21 @@ class Credentials:
             self._told = words
             _log.warn("Kubernetes: {words}; what was read before stays in use", words=words)
 
-    def _load(self) -> tuple[Access, tuple[Path, ...]]:
-        plan = self._plan()
+    def _dress(self, access: Access, shown: Shown) -> Access:
+        """A token of the kubeconfig goes first, as with kubectl."""
+        assert self._plan is not None
+        tls = access.tls
+        if shown.cert is not None and access.secure:
+            tls = self._tls(replace(self._plan, cert=shown.cert, key=shown.key))
+        return replace(access, token=access.token or shown.token, tls=tls)
+
+    def _load(self, plan: Plan) -> tuple[Access, tuple[Path, ...]]:
+        if plan.exec is not None:
+            check(plan.exec, self._environ)
         token = plan.token
         if plan.token_file is not None:
             token = read_text(self._base_dir / plan.token_file).strip()
-        if (token or plan.token_file is not None) and not _TOKEN.match(token):
+        if (token or plan.token_file is not None) and not TOKEN.match(token):
             raise CredentialsError(f"{plan.token_file or 'the token'} holds no bearer token")
         found = _URL.match(plan.url)
         if found is None:
@@ -124,7 +180,7 @@ class Credentials:
                 url=url,
             )
 
-    def _plan(self) -> Plan:
+    def _plan_now(self) -> Plan:
         settings = self._settings
         if settings.url is not None:
             token = settings.token.get_secret_value() if settings.token is not None else ""

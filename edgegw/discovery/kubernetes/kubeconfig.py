@@ -13,11 +13,14 @@ import yaml
 
 from edgegw.discovery.api.errors import CredentialsError
 from edgegw.discovery.api.fields import Malformed, flag, mapping, maps, text
+from edgegw.discovery.kubernetes.exec_plan import ExecPlan, read_exec
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the API server is reached. ca, cert, key: a path or PEM text. files: what to read again when it changes."""
+    """How the API server is reached. ca, cert, key: a path or PEM text. files: what to read again when it changes. exec: the
+    command that tells token or certificate, unless there is a token here.
+    """
 
     url: str
     namespace: str = ""
@@ -29,10 +32,10 @@ class Plan:
     server_name: str | None = None
     verify: bool = True
     files: tuple[Path, ...] = ()
+    exec: ExecPlan | None = None
 
 
 _NOT_DONE = {
-    "exec": "an exec plugin, which edgegw does not run; put a token into a file and name it with `token_file`",
     "auth-provider": "an auth-provider, which edgegw does not have; put a token into a file and name it with `token_file`",
     "username": "a user name and password, which API servers do not accept any more",
     "as": "impersonation, which edgegw does not do",
@@ -86,6 +89,7 @@ def _read(data: Mapping[str, Any], folder: Path, context: str | None) -> Plan:
         token_file=str(folder / token_file) if token_file else None,
         server_name=text(cluster, "tls-server-name") or None,
         verify=not flag(cluster, "insecure-skip-tls-verify"),
+        exec=read_exec(user, cluster, folder) if user.get("exec") else None,
     )
 
 

@@ -23,7 +23,9 @@ class KubernetesSettings(Settings):
         default=None, description="Of the API server; then `token_file` too.", examples=["https://10.0.0.1:6443"]
     )
     kubeconfig: str | None = Field(
-        default=None, description="A kubeconfig file. Its exec plugins are not run.", examples=["kubeconfig.yaml"]
+        default=None,
+        description="A kubeconfig file. Its exec plugin is run when a token is needed.",
+        examples=["kubeconfig.yaml"],
     )
     context: str | None = Field(default=None, description="Of the kubeconfig; without it the current one.")
     namespace: str | None = Field(

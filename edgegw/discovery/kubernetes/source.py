@@ -38,22 +38,17 @@ class KubernetesSource:
 
     Args:
         where: the API server, if it is not the pod's own; part of the name.
-
-    Attributes:
-        hints: what annotations of the Services say of the whole upstream (`balance`, `health-path`), by name without the prefix.
     """
 
     def __init__(
         self, query: Query, client: KubernetesClient, prefix: str, reactor: Any, chance: random.Random, where: str = ""
     ) -> None:
         self.name = f"k8s {query.title}" + (f" at {where}" if where else "")
-        self.hints: dict[str, str] = {}
         self._client = client
         self._gatherer = Gatherer(query, prefix)
         self._listener: Listener | None = None
         self._settling = Settling(reactor, self._settle)
         self._fault = ""
-        self._refused: frozenset[tuple[str, str]] = frozenset()
         self._no_services = ""
         slices, services = collections(query)
         self._slices: Reflector[Slice] = Reflector(client, slices, read_slice, _Slices(self), reactor, chance)
@@ -117,17 +112,14 @@ class KubernetesSource:
         except LookupError as error:
             self._fail(str(error.args[0]))
             return
-        self.hints = dict(gathered.hints)
-        fresh, self._refused = frozenset(gathered.faults) - self._refused, frozenset(gathered.faults)
-        for what, reason in gathered.faults:
-            if (what, reason) in fresh:
-                self._listener.refused(what, reason)
+        for what, reason in (*gathered.faults, *gathered.doubts):
+            self._listener.refused(what, reason)
         if gathered.faults and not gathered.named:
             what, reason = gathered.faults[0]
             self._fail(f"{what}: {reason}")
             return
         self._fault = ""
-        self._listener.found(gathered.named)
+        self._listener.found(gathered.named, gathered.advice)
 
     def _fail(self, words: str) -> None:
         # Not the same as no endpoints: those that there were may be right still.
@@ -226,10 +218,11 @@ def build_kubernetes(
         settings: the upstream's `DiscoverySettings`. connection: None for that of the pod.
     """
     connection = connection or KubernetesSettings()
-    credentials = Credentials(connection, surroundings.base_dir)
+    environment = surroundings.environment
+    checked = Credentials(connection, surroundings.base_dir, reactor=environment.reactor, wall=environment.wall)
     namespace = connection.namespace or "default"
     try:
-        access = credentials.access()
+        access = checked.access()
     except CredentialsError as error:
         if connection.url is not None or connection.kubeconfig is not None:
             surroundings.about_connection.add((), str(error))
@@ -238,14 +231,15 @@ def build_kubernetes(
         surroundings.problems.warn((), str(error))
     else:
         namespace = access.namespace or namespace
-        _warn(connection, surroundings, access.secure, bool(access.token))
+        _warn(connection, surroundings, access.secure, checked.has_token)
     try:
         query = query_of(settings, namespace)
     except ValueError as error:
         key, _, words = str(error).partition(": ")
-        surroundings.problems.add((key,), words)
+        surroundings.problems.add((key,), words, absent=())
         return None
-    environment = surroundings.environment
+    # Found out once for all upstreams of a connection; the one above was only looked at whether it can be.
+    credentials = surroundings.common.get(("k8s", connection, surroundings.base_dir), lambda: checked)
     client = KubernetesClient(environment.reactor, environment.resolver, credentials)
     where = connection.url or connection.context or connection.kubeconfig or ""
     return KubernetesSource(query, client, connection.annotation_prefix, environment.reactor, environment.chance, where)

@@ -19,7 +19,8 @@ from edgegw.discovery.interfaces import Listener
 from edgegw.discovery.nats.instance import Scope, identified, read_instance, read_json, read_status, written
 from edgegw.discovery.nats.table import Table
 from edgegw.discovery.settling import Settling
-from edgegw.net.nats.client import NatsClient, Owner
+from edgegw.net.nats.client import Owner
+from edgegw.net.nats.sharing import Guest
 from edgegw.runtime.supervise import Pace, Supervised
 from edgegw.upstream.environment import Environment
 from edgegw.wire.nats import MAX_PAYLOAD, Message
@@ -43,7 +44,7 @@ class Announcements:
 
     Args:
         name: of the source. scope: prefix of the subjects, and service. scheme: of those that tell none.
-        make_client: connects, and tells its owner. answer: whether questions of others are answered.
+        join: makes a guest of the connection. answer: whether questions of others are answered.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Announcements:
         name: str,
         scope: Scope,
         scheme: str,
-        make_client: Callable[[Owner], NatsClient],
+        join: Callable[[Owner], Guest],
         environment: Environment,
         answer: bool = False,
     ) -> None:
@@ -60,7 +61,7 @@ class Announcements:
         self._scheme = scheme
         self._reactor = environment.reactor
         self._table = Table(environment.reactor.seconds, MAX_ENDPOINTS)
-        self._client = client = make_client(self)
+        self._client = client = join(self)
         self._listener: Listener | None = None
         self._settling = Settling(environment.reactor, self._settle)
         self._asking: Deferred[None] | None = None
@@ -222,6 +223,9 @@ class Announcements:
 
     def _beaten(self, message: Message) -> None:
         id_ = message.subject.removeprefix(f"{self._scope.root}.health.").removesuffix(".update")
+        if id_ not in self._table:
+            # Of another service on the same prefix: everybody there hears it.
+            return
         payload = message.payload.strip()
         status = read_status(read_json(payload, f"a message on {message.subject}")) if payload else ""
         if self._table.beat(id_, status):

@@ -13,7 +13,8 @@ from edgegw.discovery.interfaces import Listener
 from edgegw.discovery.nats.instance import BAD, Scope, read_instance, read_json
 from edgegw.discovery.nats.jetstream import OrderedConsumer
 from edgegw.discovery.settling import Settling
-from edgegw.net.nats.client import NatsClient, Owner
+from edgegw.net.nats.client import Owner
+from edgegw.net.nats.sharing import Guest
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 from edgegw.wire.nats import Message
@@ -33,7 +34,7 @@ class Bucket:
     A fresh consumer takes over from the one before when it is complete, so there is always something whole.
 
     Args:
-        name: of the source. scope: bucket and service. scheme: of those that tell none. make_client: connects, and tells its owner.
+        name: of the source. scope: bucket and service. scheme: of those that tell none. join: makes a guest of the connection.
         timeout_s: for the server's answers.
     """
 
@@ -42,7 +43,7 @@ class Bucket:
         name: str,
         scope: Scope,
         scheme: str,
-        make_client: Callable[[Owner], NatsClient],
+        join: Callable[[Owner], Guest],
         environment: Environment,
         timeout_s: float = 5.0,
     ) -> None:
@@ -54,7 +55,7 @@ class Bucket:
         self._timeout_s = timeout_s
         self._reactor = environment.reactor
         self._chance = environment.chance
-        self._client = make_client(self)
+        self._client = join(self)
         self._listener: Listener | None = None
         self._current: OrderedConsumer | None = None
         self._next: OrderedConsumer | None = None

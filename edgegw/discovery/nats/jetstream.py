@@ -15,8 +15,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from edgegw.net.nats.client import NatsClient, Subscription
 from edgegw.net.nats.connection import NatsError
+from edgegw.net.nats.sharing import Guest, Listening
 from edgegw.wire.nats import Message, is_subject
 
 API = "$JS.API"
@@ -74,16 +74,14 @@ class OrderedConsumer:
         stream: its name. subjects: which messages. clock: for heartbeats. timeout_s: for the server's answer.
     """
 
-    def __init__(
-        self, client: NatsClient, stream: str, subjects: str, told: Told, clock: Any, timeout_s: float
-    ) -> None:
+    def __init__(self, client: Guest, stream: str, subjects: str, told: Told, clock: Any, timeout_s: float) -> None:
         self._client = client
         self._stream = stream
         self._subjects = subjects
         self._told = told
         self._clock = clock
         self._timeout_s = timeout_s
-        self._subscription: Subscription | None = None
+        self._subscription: Listening | None = None
         self._creating: Deferred[Any] | None = None
         self._call: IDelayedCall | None = None
         self._name = ""

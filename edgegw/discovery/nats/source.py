@@ -1,9 +1,8 @@
-"""NATS as a source: announcements or a bucket, over a connection of its own."""
+"""NATS as a source: announcements or a bucket, over one connection for all upstreams that name the same."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from edgegw.config.problems import Problems, quoted
 from edgegw.discovery.interfaces import DiscoveryPart, Source, Surroundings
@@ -12,11 +11,13 @@ from edgegw.discovery.nats.bucket import Bucket
 from edgegw.discovery.nats.instance import Scope
 from edgegw.discovery.settings import DiscoverySettings
 from edgegw.net.addresses import AddressPolicy, CidrSet, canonical
-from edgegw.net.nats.client import NatsClient, Owner
+from edgegw.net.nats.client import NatsClient
 from edgegw.net.nats.dialing import Dialer, opener
 from edgegw.net.nats.login import Login, LoginError
 from edgegw.net.nats.settings import NatsSettings, parse_server
+from edgegw.net.nats.sharing import SharedClient
 from edgegw.net.tls import UpstreamTls
+from edgegw.upstream.environment import Environment
 from edgegw.wire.nats import is_subject
 
 _BUCKET = re.compile(r"[A-Za-z0-9_-]{1,200}\Z")
@@ -29,16 +30,16 @@ def build_nats(query: DiscoverySettings, connection: NatsSettings, around: Surro
     """A source for `{from: NAME, subject: ...}` or `{from: NAME, bucket: ...}`."""
     before = len(around.problems.errors)
     scope = _scope(query, around.problems)
-    make_client = _connecting(connection, around)
-    if scope is None or make_client is None or len(around.problems.errors) > before:
+    shared = _shared(query.from_, connection, around)
+    if scope is None or shared is None or len(around.problems.errors) > before:
         return None
     where = connection.servers[0].partition("://")[2] or connection.servers[0]
     scheme = query.scheme or "http"
     title = f"{scope.root}/{scope.service}" if scope.service else scope.root
     if query.bucket is not None:
         name = f"nats bucket {title} at {where}"
-        return Bucket(name, scope, scheme, make_client, around.environment, connection.timeout)
-    return Announcements(f"nats {title} at {where}", scope, scheme, make_client, around.environment, connection.answer)
+        return Bucket(name, scope, scheme, shared.guest, around.environment, connection.timeout)
+    return Announcements(f"nats {title} at {where}", scope, scheme, shared.guest, around.environment, connection.answer)
 
 
 def _scope(query: DiscoverySettings, problems: Problems) -> Scope | None:
@@ -62,9 +63,9 @@ def _scope(query: DiscoverySettings, problems: Problems) -> Scope | None:
     return Scope(prefix, service)
 
 
-def _connecting(connection: NatsSettings, around: Surroundings) -> Callable[[Owner], NatsClient] | None:
-    """What makes a client; None after reporting why there can't be one."""
-    about, environment = around.about_connection, around.environment
+def _shared(name: str, connection: NatsSettings, around: Surroundings) -> SharedClient | None:
+    """The connection of that name, one as long as its settings are the same; None after reporting why there can't be one."""
+    about = around.about_connection
     login = Login(connection, around.base_dir)
     try:
         login.read()
@@ -77,8 +78,13 @@ def _connecting(connection: NatsSettings, around: Surroundings) -> Callable[[Own
         if tls is None:
             return None
     _warn(connection, about)
+    key = ("nats", name, connection, around.base_dir)
+    return around.common.get(key, lambda: _made(connection, login, tls, around.environment))
+
+
+def _made(connection: NatsSettings, login: Login, tls: UpstreamTls | None, environment: Environment) -> SharedClient:
     servers = [parse_server(text) for text in connection.servers]
-    reactor = environment.reactor
+    reactor, chance = environment.reactor, environment.chance
     dialer = Dialer(
         reactor,
         environment.resolver,
@@ -88,7 +94,7 @@ def _connecting(connection: NatsSettings, around: Surroundings) -> Callable[[Own
         timeout_s=connection.timeout,
         ping_s=connection.ping,
     )
-    return lambda owner: NatsClient(servers, dialer, owner, reactor, environment.chance, connection.cluster)
+    return SharedClient(lambda owner: NatsClient(servers, dialer, owner, reactor, chance, connection.cluster), reactor)
 
 
 def _warn(connection: NatsSettings, about: Problems) -> None:

@@ -38,6 +38,9 @@ class Table:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._entries
+
     def remember(self, named: Iterable[Named]) -> None:
         """Of an earlier life: they count as heard of now."""
         now_s = self._seconds()

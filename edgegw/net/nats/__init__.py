@@ -6,4 +6,5 @@ connection.py   one connection: greeting, TLS, login, pings
 dialing.py      one attempt to have one, within its time
 inbox.py        answers to requests
 client.py       a connection that comes back, what is subscribed to, requests
+sharing.py      one of these for several who want the same
 """

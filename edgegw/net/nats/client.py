@@ -315,6 +315,8 @@ class NatsClient:
         connection.send(
             b"".join(subscribe(each.subject, each.sid, each.queue) for each in self._subscriptions.values())
         )
+        # Its answer says that we are heard and hear again, and not only in some seconds.
+        connection.ping()
         self._owner.opened()
 
     def _failed(self, failure: Failure) -> None:

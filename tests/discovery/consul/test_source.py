@@ -129,7 +129,7 @@ class FeedTests(Case):
         settings = DiscoverySettings.model_validate({"from": "consul", "service": "web"})
         self.given: list[list[str]] = []
         source = ConsulSource(Query("web"), Wanted(), self.script, self.clock, random.Random(7))
-        outlet = Outlet(lambda _, named: self.given.append([each.settings.url for each in named]))
+        outlet = Outlet(lambda _, named, advice: self.given.append([each.settings.url for each in named]))
         policy = EndpointPolicy((), lambda: (), lambda address: False)
         self.feed = Feed("u", source, settings, policy, self.environment, outlet)
         self.source.stop()

@@ -10,15 +10,20 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
+from edgegw.discovery.api import backoff
+from edgegw.discovery.kubernetes import reflector as reflecting
 from edgegw.discovery.kubernetes.client import KubernetesClient
 from edgegw.discovery.kubernetes.credentials import Credentials
 from edgegw.discovery.kubernetes.settings import KubernetesSettings, Query
 from edgegw.discovery.kubernetes.source import KubernetesSource
 from edgegw.upstream.address import Named
+from edgegw.upstream.advice import Advice
 from tests.discovery.api.case import SocketCase, reactor
 from tests.live.kube_double import Api
+from tests.live.kube_objects import endpoint, endpoint_slice, service
 
 QUERY = Query("shop", "users", "", "http")
+ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
 
 
@@ -28,8 +33,9 @@ class Written:
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
 
-    def found(self, named: Sequence[Named]) -> None:
+    def found(self, named: Sequence[Named], advice: Advice | None = None) -> None:
         self.told.append(("found", [(each.settings.url, each.held) for each in named]))
+        self.told.append(("advised", advice.plain() if advice is not None else {}))
 
     def confirmed(self) -> None:
         self.told.append(("confirmed", None))
@@ -73,6 +79,24 @@ class ApiCase(SocketCase):
         source.start(listener)
         self.addCleanup(source.stop)
         return source, listener
+
+
+class SourceCase(ApiCase):
+    """The double holds the Service users with one endpoint."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(backoff, "BASE_S", 0.05)
+        self.patch(backoff, "FLOOR_S", 0.01)
+        self.patch(reflecting, "SPACING_S", 0.01)
+        self.api.put("services", service())
+        self.put(endpoint("10.0.0.1"))
+
+    def put(self, *endpoints: Any, name: str = "users-1", **more: Any) -> None:
+        self.api.put("endpointslices", endpoint_slice(name, *endpoints, **more))
+
+    async def standing(self, count: int = 2) -> None:
+        await self.until(lambda: len(self.api.watches) == count, f"{count} watches stand")
 
 
 class Script:

@@ -18,6 +18,8 @@ from edgegw.discovery.kubernetes.client import KubernetesClient, decoded
 from tests.certs import Authority
 from tests.discovery.api.case import chunk
 from tests.discovery.kubernetes.case import SLICES, ApiCase, reactor
+from tests.discovery.kubernetes.commands import V1, runs, saying, script
+from tests.discovery.kubernetes.test_kubeconfig import kubeconfig
 from tests.live.kube_objects import endpoint, endpoint_slice
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -113,20 +115,21 @@ class GetTests(ApiCase):
 
 
 class Tokens:
-    """Credentials whose token is another one after a reload."""
+    """Credentials of which there is another one after each that was refused."""
 
     def __init__(self, port: int, *tokens: str) -> None:
         self.port, self.tokens = port, list(tokens)
 
-    def access(self) -> Access:
+    async def current(self) -> Access:
         if not self.tokens:
             raise CredentialsError("no file")
         return Access(False, "127.0.0.1", self.port, "", "", None, self.tokens[0])
 
-    def reload(self) -> Access:
-        if len(self.tokens) > 1:
-            self.tokens.pop(0)
-        return self.access()
+    async def renewed(self, refused: Access) -> Access | None:
+        if len(self.tokens) == 1:
+            return None
+        self.tokens.pop(0)
+        return await self.current()
 
 
 class CredentialTests(ApiCase):
@@ -166,6 +169,30 @@ class CredentialTests(ApiCase):
         with self.assertRaises(ApiError) as caught:
             await self.with_tokens().get(SLICES, {})
         self.assertEqual(caught.exception.words, "no file")
+
+    async def test_an_exec_plugin(self) -> None:
+        """Run for the first request, and again after a 401; not when it tells the same once more."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(parents=True)
+        command = script(folder, saying(token="old"))
+        user = {"exec": {"apiVersion": V1, "command": command}}
+        (folder / "config").write_text(kubeconfig({"server": f"http://127.0.0.1:{self.port}"}, user))
+        client = self.client(kubeconfig=str(folder / "config"), url=None)
+        await client.get(SLICES, {})
+        await client.get(SLICES, {})
+        self.assertEqual(runs(folder), 1)
+        self.api.control({"tokens": ["new"]})
+        with self.assertRaises(ApiError) as caught:
+            await client.get(SLICES, {})
+        self.assertEqual((caught.exception.status, runs(folder)), (401, 2))
+        script(folder, saying(token="new"))
+        await client.get(SLICES, {})
+        self.assertEqual(([each["token"] for each in self.api.requests][-2:], runs(folder)), (["old", "new"], 3))
+        script(folder, "echo log in >&2; exit 1")
+        self.api.control({"tokens": ["newer"]})
+        with self.assertRaises(ApiError) as caught:
+            await client.get(SLICES, {})
+        self.assertIn("failed with exit code 1: log in", caught.exception.words)
 
     async def test_a_token_file(self) -> None:
         """It is read before each request."""

@@ -7,12 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from edgegw.discovery.api.access import Access
 from edgegw.discovery.api.errors import CredentialsError
 from edgegw.discovery.kubernetes.credentials import Credentials
 from edgegw.discovery.kubernetes.settings import KubernetesSettings
 from tests.certs import Authority
+from tests.discovery.kubernetes.commands import V1, runs, saying, script
 from tests.discovery.kubernetes.test_kubeconfig import kubeconfig
 
 POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
@@ -189,6 +193,99 @@ class UrlTests(CredentialsCase):
         access = self.credentials(kubeconfig="config").access()
         self.assertEqual((access.origin, access.namespace, access.token), ("https://10.0.0.1:6443", "shop", ""))
 
-    def test_exec_plugins_are_not_run(self) -> None:
-        (self.folder / "config").write_text(kubeconfig(user={"exec": {"command": "touch"}}))
-        self.refused("exec plugin, which edgegw does not run", self.credentials(kubeconfig="config"))
+
+class PluginTests(CredentialsCase):
+    """A kubeconfig with an exec plugin."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+
+    def made(self, body: str, **user: Any) -> Credentials:
+        self.tell(body)
+        ca = base64.b64encode(self.authority.cert_pem).decode()
+        user = {"exec": {"apiVersion": V1, "command": "./tell"}, **user}
+        (self.folder / "config").write_text(kubeconfig({"certificate-authority-data": ca}, user))
+        settings = KubernetesSettings(kubeconfig="config")
+        return Credentials(settings, self.folder, os.environ, self.folder, reactor=Clock(), wall=lambda: self.now)
+
+    def tell(self, body: str) -> None:
+        script(self.folder, body)
+
+    def current(self, made: Credentials) -> Access:
+        return self.successResultOf(Deferred.fromCoroutine(made.current()))
+
+    def renewed(self, made: Credentials, refused: Access) -> Access | None:
+        return self.successResultOf(Deferred.fromCoroutine(made.renewed(refused)))
+
+    def test_not_run_when_it_is_only_looked_at(self) -> None:
+        made = self.made(saying(token="one"))
+        self.assertFalse(made.has_token)
+        self.assertEqual((made.access().token, made.access().namespace, runs(self.folder)), ("", "shop", 0))
+        self.assertTrue(made.has_token)
+
+    def test_token(self) -> None:
+        made = self.made(saying(token="s3cret"))
+        self.current(made)
+        access = self.current(made)
+        self.assertEqual((access.token, access.origin), ("s3cret", "https://10.0.0.1:6443"))
+        self.assertIs(self.current(made), access)
+        self.assertNotIn("s3cret", repr(access) + repr(made))
+
+    def test_certificate(self) -> None:
+        """A new one is used with a TLS context of its own."""
+        leaves = [self.authority.issue("edgegw", client=True) for _ in range(2)]
+        status = [
+            {"clientCertificateData": each.cert_pem.decode(), "clientKeyData": each.key_pem.decode()} for each in leaves
+        ]
+        made = self.made(saying(**status[0]))
+        one = self.current(made)
+        self.assertIsNot(one.tls, made.access().tls)
+        self.assertIsNone(self.renewed(made, one))
+        self.tell(saying(**status[1]))
+        two = self.renewed(made, self.current(made))
+        assert two is not None
+        self.assertIsNot(two.tls, one.tls)
+        self.tell(saying(clientCertificateData="x", clientKeyData="y"))
+        self.failureResultOf(Deferred.fromCoroutine(made.renewed(two)), CredentialsError)
+
+    def test_a_token_of_the_kubeconfig_goes_first(self) -> None:
+        self.assertEqual(self.current(self.made(saying(token="one"), token="mine")).token, "mine")
+
+    def test_renewed_by_somebody_else(self) -> None:
+        """Two requests were refused with the same: it is run once."""
+        made = self.made(saying(token="one"))
+        one = self.current(made)
+        self.tell(saying(token="two"))
+        for _ in range(2):
+            fresh = self.renewed(made, one)
+            assert fresh is not None
+            self.assertEqual(fresh.token, "two")
+        self.assertEqual(runs(self.folder), 2)
+
+    def test_a_new_kubeconfig(self) -> None:
+        """Another command is run; the same one is not run again."""
+        made = self.made(saying(token="one"))
+        self.current(made)
+        text = (self.folder / "config").read_text()
+        (self.folder / "config").write_text(text + "# more\n")
+        self.assertEqual((self.current(made).token, runs(self.folder)), ("one", 1))
+        script(self.folder, saying(token="two"), "other")
+        (self.folder / "config").write_text(text.replace("./tell", "./other"))
+        self.assertEqual((self.current(made).token, runs(self.folder)), ("two", 2))
+        (self.folder / "config").write_text(kubeconfig(user={"token": "three"}))
+        self.assertEqual(self.current(made).token, "three")
+
+    def test_files_have_no_plugin(self) -> None:
+        made = self.credentials()
+        access = self.current(made)
+        self.assertIsNone(self.renewed(made, access))
+        (self.folder / "token").write_text("second")
+        fresh = self.renewed(made, access)
+        assert fresh is not None
+        self.assertEqual(fresh.token, "second")
+
+    def test_no_command(self) -> None:
+        made = self.made("")
+        (self.folder / "tell").unlink()
+        self.refused('the exec plugin "tell" is not there', made)

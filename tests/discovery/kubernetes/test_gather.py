@@ -15,6 +15,7 @@ from edgegw.discovery.kubernetes.gather import Gathered, Gatherer
 from edgegw.discovery.kubernetes.services import Service, read_service
 from edgegw.discovery.kubernetes.settings import Query
 from edgegw.discovery.kubernetes.slices import Slice, read_slice
+from edgegw.upstream.advice import Advice
 from tests.live.kube_objects import Thing, endpoint, endpoint_slice, service
 
 
@@ -220,16 +221,6 @@ class AnnotationTests(SynchronousTestCase):
             self.assertEqual(found.named[0].settings.weight, 1, value)
             self.assertIn("not a number from 1 to 1000", found.faults[0][1])
 
-    def test_hints(self) -> None:
-        """What is about the whole upstream, without what acts on endpoints."""
-        notes = {
-            "edgegw.dev/balance": "least_connections",
-            "edgegw.dev/health-path": "/healthz",
-            "edgegw.dev/weight": "2",
-        }
-        found = gathered([], [service(annotations=notes)])
-        self.assertEqual(found.hints, {"balance": "least_connections", "health-path": "/healthz"})
-
     def test_prefix(self) -> None:
         of = [service(annotations={"gateway.io/weight": "4", "edgegw.dev/weight": "9"})]
         found = gathered([endpoint_slice("a", endpoint("10.0.0.1"))], of, prefix="gateway.io/")
@@ -286,6 +277,46 @@ class ExternalTests(SynchronousTestCase):
         for name in ("a b", "a/b", "2130706433", "user@host", "x" * 300 + "/"):
             found = gathered([], [service(spec={"type": "ExternalName", "externalName": name})])
             self.assertEqual((found.named, len(found.faults)), ((), 1), name)
+
+
+class AdviceTests(SynchronousTestCase):
+    """What annotations of Services say of the whole upstream."""
+
+    def test_of_a_service(self) -> None:
+        """It is no fact of the endpoints, and takes no place from those that act on them."""
+        notes = {f"edgegw.dev/health-x{n}": "y" for n in range(20)} | {f"edgegw.dev/a{n}": "z" for n in range(20)}
+        notes |= {"edgegw.dev/balance": "random", "edgegw.dev/health-path": "/up", "edgegw.dev/weight": "2"}
+        found = gathered([endpoint_slice("a", endpoint("10.0.0.1"))], [service(annotations=notes)])
+        self.assertEqual(found.advice, Advice(balance_by="random", health_path="/up"))
+        (one,) = found.named
+        self.assertEqual((one.settings.weight, len(found.faults), len(found.doubts)), (2, 0, 20))
+        self.assertFalse({"annotation:balance", "annotation:health-path"} & one.settings.meta.keys())
+
+    def test_not_of_a_slice(self) -> None:
+        thing = endpoint_slice("a", endpoint("10.0.0.1"), annotations={"edgegw.dev/balance": "random"})
+        self.assertIsNone(gathered([thing], [service()]).advice)
+
+    def test_of_several(self) -> None:
+        """The first by its name holds; another one that says something else is told, one that says the same is not."""
+        of = [
+            service("a", annotations={"edgegw.dev/weight": "2"}),
+            service("b", annotations={"edgegw.dev/balance": "random"}),
+            service("c", annotations={"edgegw.dev/balance": "peak_ewma"}),
+            service("d", annotations={"edgegw.dev/balance": "random", "edgegw.dev/health-path": "x"}),
+        ]
+        found = gathered([], of, service="", selector="app=users")
+        self.assertEqual(found.advice, Advice(balance_by="random"))
+        self.assertEqual([what for what, _ in found.doubts], ["annotations of shop/c", "annotations of shop/d"])
+        self.assertIn("those of shop/b", found.doubts[0][1])
+
+    def test_read_once(self) -> None:
+        """Each change of a slice looks at all Services of the upstream again."""
+        of = services(service("users", annotations={"edgegw.dev/balance": "random"}))
+        gatherer = Gatherer(Query("shop", "users", ""), "edgegw.dev/")
+        first = gatherer.gather({}, of)
+        with patch.object(gather, "read_advice") as read:
+            again = gatherer.gather(slices(endpoint_slice("a", endpoint("10.0.0.1"))), of)
+        self.assertEqual((first.advice, again.advice, read.called), (Advice(balance_by="random"),) * 2 + (False,))
 
 
 class SelectorTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.discovery.api.errors import CredentialsError
 from edgegw.discovery.kubernetes.kubeconfig import Plan, read_kubeconfig
+from tests.discovery.kubernetes.commands import V1
 
 FOLDER = Path("/etc/kube")
 
@@ -53,6 +54,15 @@ class ReadTests(SynchronousTestCase):
         found = read({"certificate-authority": "ca.pem"}, {"client-certificate": "c.pem", "client-key": "/k.pem"})
         self.assertEqual((found.ca, found.cert, found.key), ("/etc/kube/ca.pem", "/etc/kube/c.pem", "/k.pem"))
 
+    def test_exec_plugin(self) -> None:
+        found = read(
+            {"server": "https://a"}, {"exec": {"command": "./tell", "apiVersion": V1, "provideClusterInfo": True}}
+        )
+        assert found.exec is not None
+        self.assertEqual(found.exec.command, "/etc/kube/tell")
+        self.assertIn("https://a", dict(found.exec.env)["KUBERNETES_EXEC_INFO"])
+        self.assertIsNone(read().exec)
+
     def test_verification(self) -> None:
         self.assertTrue(read().verify)
         found = read({"insecure-skip-tls-verify": True, "tls-server-name": "api.example.com"})
@@ -73,7 +83,9 @@ class RefusalTests(SynchronousTestCase):
         self.assertIn(words, str(caught.exception))
 
     def test_exec_plugin(self) -> None:
-        self.refused("exec plugin", user={"exec": {"command": "aws"}})
+        self.refused("exec plugin of the kubeconfig speaks", user={"exec": {"command": "aws"}})
+        self.refused("cannot be read: exec", user={"exec": "aws"})
+        self.refused("cannot be read: args", user={"exec": {"command": "aws", "apiVersion": V1, "args": 1}})
 
     def test_other_ways(self) -> None:
         self.refused("auth-provider", user={"auth-provider": {"name": "gcp"}})

@@ -10,35 +10,14 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.config.problems import Problems
-from edgegw.discovery.api import backoff
+from edgegw.discovery.common import Common
 from edgegw.discovery.interfaces import Surroundings
-from edgegw.discovery.kubernetes import client as clients
 from edgegw.discovery.kubernetes import reflector as reflecting
 from edgegw.discovery.kubernetes.settings import KubernetesSettings, Query
 from edgegw.discovery.kubernetes.source import K8S, KubernetesSource, build_kubernetes, collections, query_of
 from edgegw.discovery.settings import DiscoverySettings
-from tests.discovery.kubernetes.case import QUERY, SLICES, ApiCase, reactor
-from tests.live.kube_objects import endpoint, endpoint_slice, service
-
-ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
-
-
-class SourceCase(ApiCase):
-    """The double holds the Service users with one endpoint."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.patch(backoff, "BASE_S", 0.05)
-        self.patch(backoff, "FLOOR_S", 0.01)
-        self.patch(reflecting, "SPACING_S", 0.01)
-        self.api.put("services", service())
-        self.put(endpoint("10.0.0.1"))
-
-    def put(self, *endpoints: Any, name: str = "users-1", **more: Any) -> None:
-        self.api.put("endpointslices", endpoint_slice(name, *endpoints, **more))
-
-    async def standing(self, count: int = 2) -> None:
-        await self.until(lambda: len(self.api.watches) == count, f"{count} watches stand")
+from tests.discovery.kubernetes.case import ONE, QUERY, SLICES, TWO, SourceCase, reactor
+from tests.live.kube_objects import endpoint, service
 
 
 class WatchTests(SourceCase):
@@ -105,82 +84,6 @@ class WatchTests(SourceCase):
         self.api.control({"bookmark": True})
         await self.until(lambda: len(told.all("confirmed")) > before, "confirmed")
         self.assertEqual(len(told.all("found")), 1)
-
-
-class ServiceTests(SourceCase):
-    """What the Service says."""
-
-    async def test_it_changes(self) -> None:
-        """Its ports, scheme and weight act on the endpoints at once."""
-        source, told = self.source()
-        await self.until(lambda: told.urls == [ONE], "the list")
-        await self.standing()
-        self.put(endpoint("10.0.0.1"), ports=[("http", 8443, "https")])
-        await self.until(lambda: told.urls == ["https://10.0.0.1:8443"], "appProtocol")
-        notes = {"edgegw.dev/scheme": "h2c", "edgegw.dev/balance": "random"}
-        self.api.put("services", service(annotations=notes))
-        await self.until(lambda: told.urls == ["h2c://10.0.0.1:8443"], "annotation")
-        self.assertEqual(source.hints, {"balance": "random"})
-
-    async def test_external_name(self) -> None:
-        self.api.delete("endpointslices", "shop/users-1")
-        self.api.put("services", service(spec={"type": "ExternalName", "externalName": "users.example.com"}))
-        _, told = self.source()
-        await self.until(lambda: told.urls == ["http://users.example.com:80"], "the name")
-
-    async def test_first_answer_waits_for_both(self) -> None:
-        """Without the Service's port names the first answer would be a wrong one."""
-        self.put(endpoint("10.0.0.1"), ports=[("web", 8080), ("x", 9)])
-        self.api.put("services", service("users", ("web", 80), ("x", 81)))
-        _, told = self.source(Query("shop", "users", "", 81))
-        await self.until(lambda: told.urls, "the list")
-        self.assertEqual(told.all("found"), [[("http://10.0.0.1:9", "")]])
-
-    async def test_services_may_not_be_read(self) -> None:
-        """Slices alone serve."""
-        self.api.control({"forbid": [["list", "services"]]})
-        _, told = self.source()
-        await self.until(lambda: told.urls == [ONE], "the list")
-        self.assertEqual(told.all("failed"), [])
-
-    async def test_services_do_not_answer(self) -> None:
-        """The first answer waits for them, but not for ever."""
-        self.patch(clients, "GET_S", 0.4)
-        self.api.control({"hang": "services"})
-        source, told = self.source()
-        await self.until(lambda: source._slices.known, "slices are listed")
-        await deferLater(reactor, 0.1)
-        self.assertEqual(told.told, [])
-        await self.until(lambda: told.urls == [ONE], "slices alone serve")
-        self.assertEqual(told.all("failed"), [])
-
-    async def test_which_port(self) -> None:
-        """It is told what to do; endpoints are not taken away. When it is right again, they are found."""
-        _, told = self.source()
-        await self.until(lambda: told.urls == [ONE], "the list")
-        await self.standing()
-        self.api.put("services", service("users", ("web", 80)))
-        await self.until(lambda: told.all("failed"), "failed")
-        self.assertIn('no port "http"; it has web', told.all("failed")[0])
-        self.assertEqual(told.urls, [ONE])
-        confirmed = len(told.all("confirmed"))
-        self.api.control({"bookmark": True})
-        await self.until(lambda: len(told.all("failed")) > 1, "it is still so")
-        self.assertEqual(len(told.all("confirmed")), confirmed)
-        self.api.put("services", service())
-        await self.until(lambda: len(told.all("found")) == 2, "right again")
-        self.assertEqual(told.urls, [ONE])
-
-    async def test_refused(self) -> None:
-        """What cannot be an endpoint is told once; the rest serves."""
-        _, told = self.source()
-        await self.until(lambda: told.urls == [ONE], "the list")
-        await self.standing()
-        self.put(endpoint("10.0.0.1"), endpoint("127.1"))
-        await self.until(lambda: told.all("refused"), "refused")
-        self.put(endpoint("10.0.0.1"), endpoint("10.0.0.2"), endpoint("127.1"))
-        await self.until(lambda: told.urls == [ONE, TWO], "the rest")
-        self.assertEqual([what for what, _ in told.all("refused")], ['"127.1"'])
 
 
 class TroubleTests(SourceCase):
@@ -360,19 +263,20 @@ class BuildTests(SynchronousTestCase):
     """The factory."""
 
     def build(
-        self, connection: KubernetesSettings | None = None, **keys: Any
+        self, connection: KubernetesSettings | None = None, common: Common | None = None, **keys: Any
     ) -> tuple[KubernetesSource | None, Problems]:
         problems = Problems()
-        folder = Path(self.mktemp()).absolute()
+        folder = Path("/nowhere")
 
         class Environment:
             reactor = None
             resolver = None
             chance = random.Random(1)
+            wall = None
 
         settings = DiscoverySettings.model_validate({"from": "k8s", **(keys or {"service": "users"})})
         environment: Any = Environment()
-        around = Surroundings(environment, folder, problems.under("u"), problems.under("c"))
+        around = Surroundings(environment, folder, problems.under("u"), problems.under("c"), common or Common())
         return build_kubernetes(settings, connection, around), problems
 
     def test_outside_a_pod(self) -> None:
@@ -396,6 +300,14 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual((source, [each.loc for each in problems.errors]), (None, [("c",)]))
         source, problems = self.build(None, service="a b")
         self.assertEqual((source, [each.loc for each in problems.errors]), (None, [("u", "service")]))
+
+    def test_what_is_shown_is_found_out_once(self) -> None:
+        """For all upstreams of one connection: an exec plugin is not run for each of them."""
+        common = Common()
+        settings = [KubernetesSettings(url="https://10.0.0.1:6443", token=token) for token in ("t", "t", "u")]
+        sources = [self.build(each, common=common)[0] for each in settings]
+        one, same, other = (source._client._credentials for source in sources if source is not None)
+        self.assertEqual((one is same, one is other), (True, False))
 
     def test_part(self) -> None:
         self.assertEqual((K8S.kind, K8S.connection), ("k8s", KubernetesSettings))

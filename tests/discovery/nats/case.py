@@ -8,6 +8,7 @@ from typing import Any
 
 from edgegw.net.nats.client import NatsClient, Owner
 from edgegw.net.nats.settings import Server
+from edgegw.net.nats.sharing import Guest, SharedClient
 from edgegw.upstream.address import Named
 from edgegw.upstream.environment import Environment
 from tests.discovery.doubles import Heard, environment
@@ -40,15 +41,20 @@ class SourceCase(NatsCase):
         self.listener = Listener()
         self.subjects: dict[str, int] = {}
 
-    def connecting(self, **more: Any) -> Callable[[Owner], NatsClient]:
-        settings = self.settings(**more)
-        dialer = self.dialer(settings)
-        return lambda owner: NatsClient([Server("10.0.0.1", 4222)], dialer, owner, self.clock, self.chance)
+    def connecting(self, **more: Any) -> Callable[[Owner], Guest]:
+        dialer = self.dialer(self.settings(**more))
+        servers = [Server("10.0.0.1", 4222)]
+        self.shared = SharedClient(
+            lambda owner: NatsClient(servers, dialer, owner, self.clock, self.chance), self.clock
+        )
+        return self.shared.guest
 
     def admit(self) -> list[str]:
-        """Let the source in; what it said then."""
+        """Let the source in and answer its first PING; what it said then."""
         self.peer.admit()
-        return self.read()
+        said = self.read()
+        self.peer.deliver(b"PONG\r\n")
+        return said
 
     def read(self) -> list[str]:
         """What the source said since the last time; what it subscribed to is remembered."""

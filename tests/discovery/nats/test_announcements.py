@@ -111,6 +111,15 @@ class HearTests(Case):
         self.settle()
         self.assertEqual(self.urls, ["1:80"])
 
+    def test_heartbeats_of_others(self) -> None:
+        """They are not even read."""
+        self.begin()
+        self.say("p.register", one(1))
+        self.say("p.health.other", b"{")
+        self.assertEqual(self.listener.refusals, [])
+        self.say("p.health.u1", b"{")
+        self.assertEqual(len(self.listener.refusals), 1)
+
     def test_too_many(self) -> None:
         self.begin("")
         for number in range(10_003):
@@ -176,6 +185,19 @@ class TimeTests(Case):
         self.assertEqual(self.urls, ["1:80"])
         self.wait(3)
         self.assertEqual(self.urls, [])
+
+    def test_confirmed_at_once_after_a_reconnection(self) -> None:
+        """By the answer to a PING behind the subscriptions, not to the next one in its turn."""
+        self.begin()
+        self.say("p.register", one(1, ttl=3600))
+        self.wait(2)
+        self.peer.lose()
+        while not self.peer.connected:
+            self.clock.advance(0.25)
+        before = self.listener.confirmations
+        said = self.admit()
+        self.assertLess(said.index(f"SUB p.register {self.subjects['p.register']}"), said.index("PING"))
+        self.assertEqual((self.listener.confirmations, self.urls), (before + 1, ["1:80"]))
 
     def test_remembered(self) -> None:
         """What is known from an earlier life has one time to be heard of, from the first connection on."""
@@ -311,6 +333,7 @@ class FaultTests(Case):
         self.say("p.register", one(1))
         stopped = self.source.stop()
         assert stopped is not None
+        self.clock.advance(0)
         self.peer.deliver(b"PONG\r\n" * 3)
         self.successResultOf(stopped)
         self.assertEqual((self.clock.getDelayedCalls(), self.listener.found_), ([], []))
@@ -319,6 +342,7 @@ class FaultTests(Case):
     def test_stop_before_the_connection(self) -> None:
         self.begin(admit=False)
         self.source.stop()
+        self.clock.advance(0)
         self.assertEqual((self.clock.getDelayedCalls(), self.listener.failures), ([], []))
 
 

@@ -241,6 +241,7 @@ class AgainTests(BucketCase):
         reading = self.begin(users_u1=at(1))
         stopped = self.source.stop()
         assert stopped is not None
+        self.clock.advance(0)
         said = self.read()
         self.assertIn(f"PUB $JS.API.CONSUMER.DELETE.KV_b.c{reading.sid} 0", said)
         self.assertEqual(said[-1], "PING")

@@ -21,11 +21,14 @@ SERVERS = ["nats://10.0.0.1:4222", "tls://10.0.0.2"]
 class BuildTests(SynchronousTestCase):
     """`discovery` of an upstream over a named connection."""
 
+    def setUp(self) -> None:
+        self.kinds = Kinds([])
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
     def build(self, connection: dict[str, Any] | None = None, **query: Any) -> Any:
         self.problems = Problems()
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        feeds = Feeds(environment(), None, folder, lambda: (), Kinds([]))
+        feeds = Feeds(environment(), None, self.folder, lambda: (), self.kinds)
         known = {}
         if connection is not None:
             known["c"] = ConnectionSettings.model_validate({"nats": {"servers": SERVERS, **connection}})
@@ -52,6 +55,14 @@ class BuildTests(SynchronousTestCase):
         source = self.build({}, bucket="services", service="users", scheme="h2c")
         self.assertIsInstance(source, Bucket)
         self.assertEqual(source.name, "nats bucket services/users at 10.0.0.1:4222")
+
+    def test_one_connection_for_all(self) -> None:
+        """Of one name with the same settings, also when they are read once more."""
+        whole = {"token": "t", "tls": {}, "cluster": True}
+        one = self.build(dict(whole), service="a")
+        same = self.build(dict(whole), service="b"), self.build(dict(whole), bucket="c")
+        other = self.build({**whole, "token": "u"}, service="b")
+        self.assertEqual([each._client._shared is one._client._shared for each in (*same, other)], [True, True, False])
 
     def test_without_a_connection(self) -> None:
         words = self.refused(service="users")

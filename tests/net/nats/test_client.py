@@ -64,7 +64,7 @@ class ConnectTests(NatsCase):
         self.clock.advance(0)
         self.assertEqual(self.peer.address, "10.0.0.2:4222")
         self.peer.admit()
-        self.assertEqual(self.peer.said()[1:], ["SUB a.> 2", "SUB c q 4"])
+        self.assertEqual(self.peer.said()[1:], ["SUB a.> 2", "SUB c q 4", "PING"])
         self.assertEqual(self.owner.told[2:], ["opened"])
 
     def test_lost_again_and_again(self) -> None:
