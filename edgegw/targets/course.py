@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgegw.errors import GatewayError
-from edgegw.exchange.model import Exchange, Response
+from edgegw.exchange.model import Exchange
 from edgegw.exchange.replay import Replay
 from edgegw.observe.metrics import UpstreamMetrics
+from edgegw.targets.account import Account, Missed, Result
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.conditions import kind_of_error
 from edgegw.upstream.endpoint import Endpoint
@@ -25,31 +25,13 @@ _NOT_REACHED = frozenset({"connect_refused", "connect_failed", "connect_timeout"
 _AT_ONCE = frozenset({"connect", "reset", "refused_stream"})
 
 
-class Missed:
-    """An attempt that got no answer.
-
-    free: it is no fault of the upstream and cost it nothing (a connection that was idle too long, one that was going): it does not
-    count against breaker, endpoint and budget.
-    """
-
-    __slots__ = ("error", "free")
-
-    def __init__(self, error: GatewayError, free: bool) -> None:
-        self.error = error
-        self.free = free
-
-
-Result = Response | Missed
-"""What an attempt ended in."""
-
-
 class Means:
     """What decides about the attempts of one target's exchanges; made at assembly.
 
-    choose: the selection's, among other endpoints than those tried as long as there are any.
+    account: for what becomes of them. choose: the selection's, among other endpoints than those tried as long as there are any.
     """
 
-    __slots__ = ("clock", "cluster", "metrics", "rules", "selection")
+    __slots__ = ("account", "clock", "cluster", "metrics", "rules", "selection")
 
     def __init__(
         self,
@@ -59,6 +41,7 @@ class Means:
         metrics: UpstreamMetrics,
         clock: Callable[[], float],
     ) -> None:
+        self.account = Account(cluster, metrics)
         self.cluster = cluster
         self.selection = selection
         self.rules = rules

@@ -17,7 +17,7 @@ from edgegw.errors import GatewayError
 from edgegw.exchange.model import Exchange
 from edgegw.exchange.replay import Replay
 from edgegw.net.call import Upload
-from edgegw.targets.course import Result
+from edgegw.targets.account import Missed, Result
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.wire.events import ResponseHead
 
@@ -28,11 +28,17 @@ _log = Logger("edgegw.targets.hedging")
 
 
 class Raced(NamedTuple):
-    """An attempt that ended, and the token that admitted it."""
+    """An attempt that ended, and the token that admitted it. whole: nothing of its answer was to come any more."""
 
     endpoint: Endpoint
     token: int
     result: Result
+    whole: bool
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, token: int, result: Result) -> Raced:
+        """In the moment when it ended."""
+        return cls(endpoint, token, result, not isinstance(result, Missed) and result.body.ended)
 
 
 class Hedging:
@@ -45,6 +51,7 @@ class Hedging:
     def __init__(self, attempts: Attempts, exchange: Exchange, upload: Replay | None) -> None:
         assert attempts.means.rules.hedge is not None
         self._attempts = attempts
+        self._account = attempts.means.account
         self._exchange = exchange
         self._upload = upload
         self._settings = attempts.means.rules.hedge
@@ -57,24 +64,12 @@ class Hedging:
         self._speaker: Endpoint | None = None
         self.tried: tuple[Endpoint, ...] = ()
 
-    def run(self) -> Deferred[Raced]:
-        """Begin. Cancelling it cancels all attempts.
+    def run(self, endpoint: Endpoint, token: int) -> Deferred[Raced]:
+        """Begin with an attempt that was admitted. Cancelling it cancels all attempts.
 
         Returns:
             fires with the winner or, when all failed, with the last one.
-
-        Raises:
-            GatewayError: 503 `breaker_refuses`, `no_endpoint`: there is no first attempt.
         """
-        attempts = self._attempts
-        token = attempts.admit()
-        try:
-            endpoint = attempts.means.choose(self._exchange, ())
-        except BaseException:
-            attempts.settle(token, None)
-            raise
-        if endpoint is None:
-            attempts.no_endpoint(token)
         self._begin(endpoint, token, self._upload)
         if not self._over:
             self._wait()
@@ -97,7 +92,8 @@ class Hedging:
         running = Deferred.fromCoroutine(self._attempts.attempt(self._exchange, endpoint, token, upload, False, voice))
         self._running[endpoint] = running
         running.addCallbacks(
-            lambda result: self._ended(Raced(endpoint, token, result)), lambda failure: self._broke(endpoint, failure)
+            lambda result: self._ended(Raced.of(endpoint, token, result)),
+            lambda failure: self._broke(endpoint, failure),
         )
 
     def _another(self) -> None:
@@ -126,7 +122,7 @@ class Hedging:
 
     def _admitted(self) -> int | None:
         try:
-            return self._attempts.admit()
+            return self._account.admit()
         except GatewayError:
             return None
 
@@ -135,7 +131,7 @@ class Hedging:
         self._running.pop(raced.endpoint, None)
         if self._over:
             # It was answered in the moment when it was cancelled.
-            self._attempts.drop(raced.endpoint, raced.result)
+            self._account.drop(raced.endpoint, raced.result)
             return
         if self._attempts.good(self._exchange, raced.result):
             self._finish(raced)
@@ -173,7 +169,7 @@ class Hedging:
         for each in running.values():
             each.cancel()
         for missed in self._missed:
-            self._attempts.drop(missed.endpoint, missed.result)
+            self._account.drop(missed.endpoint, missed.result)
 
     def __repr__(self) -> str:
         return f"<Hedging {len(self._running)} running, {len(self._missed)} missed of {len(self._asked)}>"

@@ -117,7 +117,8 @@ class Proxy:
         """The request as sent on: its end-to-end fields, framing and Via our own."""
         request = exchange.request
         fields = end_to_end(exchange, self._cluster, endpoint)
-        te = b"te" in request.headers.first() and any(field[0] == b"te" for field in fields)
+        first = request.headers.first()
+        te = b"te" in first and any(field[0] == b"te" for field in fields)
         length: int | None = 0
         if upload is not None:
             length = request.body.length
@@ -128,11 +129,11 @@ class Proxy:
             fields.append(_TE)
         fields.append(via(exchange))
         timeouts_s = self._timeouts_s
-        if exchange.deadline_s is not None and b"grpc-timeout" in request.headers:
+        if exchange.deadline_s is not None and b"grpc-timeout" in first:
             fields, left_s = with_time_left(exchange, fields, self._clock())
             # The caller says how long it waits for the head: its deadline, which comes first, and no other.
             timeouts_s = (left_s + 1.0, timeouts_s[1])
-        elif is_grpc(request.headers.get(b"content-type")):
+        elif b"content-type" in first and is_grpc(first[b"content-type"]):
             # Servers send the head of a stream with its first message, however late that is.
             timeouts_s = (max(timeouts_s), timeouts_s[1])
         if self._deadline_header is not None:

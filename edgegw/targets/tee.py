@@ -6,31 +6,28 @@ from collections.abc import Callable
 
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import Body
+from edgegw.exchange.translated import Between
 from edgegw.wire.headers import Field
 
 Passed = Callable[[bytes | None, tuple[Field, ...]], None]
 """(content, trailers): all that the body carried; None if it was more than the limit, broke off, or was not read to its end."""
 
 
-class Tee:
-    """Sink of one body, source of another with the same bytes; steps aside when they are too many to be noted.
+class Tee(Between):
+    """The same body once more; steps aside when its bytes are too many to be noted.
 
     Args:
         inner: what comes, not attached yet and not `EMPTY`. limit: bytes. passed: told once.
-
-    `body` is what goes on.
     """
 
-    __slots__ = ("_inner", "_kept", "_limit", "_passed", "_reading", "_size", "body")
+    __slots__ = ("_kept", "_limit", "_passed", "_size")
 
     def __init__(self, inner: Body, limit: int, passed: Passed) -> None:
-        self._inner = inner
+        super().__init__(inner, inner.length)
         self._limit = limit
         self._passed: Passed | None = passed
         self._kept: list[bytes] = []
         self._size = 0
-        self._reading = False
-        self.body = Body(inner.length, self)
 
     def leave(self) -> None:
         """Note nothing any more; whoever waits is told that there is nothing."""
@@ -46,29 +43,11 @@ class Tee:
         """Nothing comes any more: neither body holds the other, and nobody waits for the garbage collector."""
         self.body.source = None
 
-    # The source of `body`.
-
-    def start(self) -> None:
-        """`BodySource`."""
-        if not self._reading:
-            self._reading = True
-            self._inner.attach(self)
-
-    def pause(self) -> None:
-        """`BodySource`."""
-        self._inner.pause()
-
-    def resume(self) -> None:
-        """`BodySource`."""
-        self._inner.resume()
-
     def cancel(self) -> None:
         """`BodySource`."""
-        self._inner.cancel()
+        super().cancel()
         self._part()
         self._tell(None)
-
-    # The sink of what comes.
 
     def write(self, data: bytes) -> None:
         """`BodySink`."""
@@ -91,7 +70,7 @@ class Tee:
 
     def abort(self, error: GatewayError) -> None:
         """`BodySink`."""
-        self.body.abort(error)
+        super().abort(error)
         self._part()
         self._tell(None)
 

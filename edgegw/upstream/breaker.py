@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from edgegw.config.model import Settings
 from edgegw.config.units import Duration, Percent, StatusRange, StatusRanges
 from edgegw.errors import GatewayError, Phase, Side
 from edgegw.upstream.environment import Environment
+from edgegw.upstream.verdict import Row
 
 State = Literal["admitting", "refusing", "probing"]
 
@@ -31,6 +32,7 @@ PROBE_S = 60.0
 NUDGE_S = 1.0
 """How often at most a nudge ends a refusal."""
 
+_LONG_S = 1e9
 # What it costs the upstream nothing to say, or what is not its own doing.
 _NEUTRAL = frozenset(
     {"connect_refused", "resolve_failed", "upstream_aborted", "upstream_http2_only", "upstream_refused_stream"}
@@ -41,7 +43,8 @@ class BreakerSettings(Settings):
     """When an upstream is taken for broken.
 
     What counts as a failure: no connection in time, a connection that is reset, no answer in time, an answer that is no HTTP or
-    breaks off, and the `statuses`. A refused connection does not count: it costs nothing, and another endpoint is tried.
+    breaks off, and the `statuses`; a gRPC call has that of its grpc-status. A refused connection does not count: it costs nothing,
+    and another endpoint is tried.
     """
 
     failures: int = Field(default=5, ge=0, description="Attempts that fail one after the other; 0 is off.")
@@ -62,12 +65,17 @@ class BreakerSettings(Settings):
         default=3, ge=1, le=1000, description="Attempts at once while probing; so many good ones in a row end it."
     )
     statuses: StatusRanges = Field(
-        default=(StatusRange(502, 504),), description="Statuses of the upstream that count as failures."
+        default=(StatusRange(502, 504),),
+        description="Statuses of the upstream that count as failures; of a gRPC call that of its grpc-status.",
     )
 
 
 class Breaker:
-    """Of one upstream. told: (state, reason) on each change."""
+    """Of one upstream.
+
+    Attributes:
+        bad: statuses that count as failures. told: (state, reason) on each change.
+    """
 
     def __init__(self, settings: BreakerSettings, environment: Environment, told: Callable[[State, str], None]) -> None:
         self.settings = settings
@@ -78,12 +86,11 @@ class Breaker:
         self._chance = environment.chance
         self._over = environment.wheel.deadline(self._time_is_over)
         self._window = _Window(settings.window)
-        self._bad_statuses = frozenset(
-            status for each in settings.statuses for status in range(each.low, each.high + 1)
-        )
+        self.bad = frozenset(status for each in settings.statuses for status in range(each.low, each.high + 1))
         # Tokens: the last one given, the first one of this state, and the one that all share while admitting, else none.
         self._last = self._first = self._open = 1
-        self._streak = 0
+        self._row = Row()
+        self._whole_s = -_LONG_S
         self._since_s = self._seconds()
         self._until_s = 0.0
         self._refuse_s = 0.0
@@ -104,38 +111,52 @@ class Breaker:
             return self._open
         return self._probe()
 
-    def settle(self, token: int, ok: bool | None) -> None:
-        """What became of the attempt: None if nothing can be learnt from it. Called once for each `admit`."""
+    def settle(self, token: int, ok: bool | None, whole: bool = True) -> None:
+        """What became of the attempt: None if nothing can be learnt from it. Called once for each `admit`.
+
+        Args:
+            whole: there is no more of its answer to come; else `ended` says how it went on. A probe is taken at its head's word: a
+                stream may go on for hours, and its place is needed.
+        """
         if token == self._open:
+            window, now_s = self._window, self._wheel.now_s
             if ok:
-                self._streak = 0
-                window, now_s = self._window, self._wheel.now_s
+                if whole:
+                    self._whole_s = now_s
+                if self._row.length:
+                    self._row.good(whole)
                 if now_s >= window.ends_s:
                     window.slide(now_s)
                 window.total += 1
                 window.all[window.at] += 1
             elif ok is not None:
-                self._window.add(self._wheel.now_s, 1, 1)
+                window.add(now_s, 1, 1)
+                self._row.bad(torn=False)
                 self._failed()
         elif self._probes.pop(token, None) is not None:
             self._probed(ok)
 
-    def broke(self, token: int | None = None) -> None:
-        """A body broke off behind an answer that was settled as good: it counts as bad instead.
+    def ended(self, token: int, ok: bool, lasted_s: float) -> None:
+        """The end of an answer that was settled as good when it began: as its head said, or it counts as bad instead.
 
         Args:
-            token: of the attempt. Without it, it is taken for one of this state while admitting, and for an older one else.
+            lasted_s: since its head came. What had gone well for long, or since before another answer came whole, is no part of a
+                row: streams of all ages break off together when one endpoint of many goes.
         """
+        if token < self._first:
+            return
+        now_s = self._wheel.now_s
         if self.state == "admitting":
-            if token is None or token == self._open:
-                self._window.spoil(self._wheel.now_s)
-                self._failed()
-        elif self.state == "probing" and token is not None and token >= self._first:
+            if ok:
+                self._whole_s = now_s
+                self._row.good(whole=True)
+                return
+            self._window.spoil(now_s)
+            if lasted_s <= min(self.settings.window, now_s - self._whole_s):
+                self._row.bad(torn=True)
+            self._failed()
+        elif self.state == "probing" and not ok:
             self._refuse("a probe broke off")
-
-    def judge(self, status: int) -> bool:
-        """What an answer with this status says: for `settle`."""
-        return status not in self._bad_statuses
 
     def nudge(self) -> None:
         """Something got better (a probe passes again): whoever refuses may try at once."""
@@ -192,12 +213,11 @@ class Breaker:
             self.told("admitting", f"{self.settings.probes} probes in a row were good")
 
     def _failed(self) -> None:
-        """The window has it already. Only a failure can break an upstream, so only then is its share looked at."""
-        mine = self.settings
-        self._streak += 1
+        """Row and window have it already. Only a failure can break an upstream, so only then is its share looked at."""
+        mine, row = self.settings, self._row.length
         total, bad = self._window.total, self._window.bad
-        if mine.failures and self._streak >= mine.failures:
-            self._refuse(f"{self._streak} failures in a row")
+        if mine.failures and row >= mine.failures:
+            self._refuse(f"{row} failures in a row")
         elif mine.ratio != "off" and total >= mine.min_requests and bad >= mine.ratio * total:
             self._refuse(f"{bad} of {total} failed within {mine.window:g} s")
 
@@ -226,9 +246,13 @@ class Breaker:
         self.told("probing", reason)
 
     def _admit_all(self) -> None:
+        # The probes that led here belong to what follows: their answers may break off yet.
+        first = self._first if self.state == "probing" else 0
         self._enter("admitting")
+        self._first = first or self._first
         self._open = self._last
-        self._streak = 0
+        self._row.clear()
+        self._whole_s = -_LONG_S
         self._window.clear()
 
     def _enter(self, state: State) -> None:
@@ -242,14 +266,31 @@ class Breaker:
         self._probes.clear()
         self._good = 0
 
-    def __repr__(self) -> str:
+    def describe(self) -> dict[str, Any]:
+        """How it stands, for operators; words: the same in a line."""
+        self._window.slide(self._wheel.now_s)
+        return {
+            "state": self.state,
+            "attempts": self._window.total,
+            "failed": self._window.bad,
+            "failed_in_a_row": self._row.length,
+            "window_s": self.settings.window,
+            "left_s": round(self.left_s, 1),
+            "broken": self._broken,
+            "words": self._words(),
+        }
+
+    def _words(self) -> str:
         if self.state == "refusing":
-            return f"<Breaker refusing, {self.left_s:.1f} s left, broken {self._broken} times>"
+            return f"refusing, {self.left_s:.1f} s left, broken {self._broken} times"
         if self.state == "probing":
-            return f"<Breaker probing, {len(self._probes)} of {self.settings.probes} under way, {self._good} good>"
+            return f"probing, {len(self._probes)} of {self.settings.probes} under way, {self._good} good"
         self._window.slide(self._wheel.now_s)
         seen = f"{self._window.bad} of {self._window.total} failed within {self.settings.window:g} s"
-        return f"<Breaker admitting, {seen}, {self._streak} in a row>"
+        return f"admitting, {seen}, {self._row.length} in a row"
+
+    def __repr__(self) -> str:
+        return f"<Breaker {self._words()}>"
 
 
 class _Window:
@@ -303,4 +344,4 @@ def verdict_of(error: GatewayError) -> bool | None:
 
 def _refusal(left_s: float) -> GatewayError:
     wait = b"%d" % max(1, ceil(left_s))
-    return GatewayError(503, "breaker_refuses", phase=Phase.CHOOSE, headers=[(b"Retry-After", wait)])
+    return GatewayError(503, "breaker_refuses", phase=Phase.CHOOSE, headers=((b"Retry-After", wait),))

@@ -66,6 +66,11 @@ class RetryBudget:
             self._exchanges[at] = self._added[at] = 0
         self._at = max(second, self._at)
 
+    def describe(self) -> dict[str, int]:
+        """What the window holds, for operators."""
+        self._advance()
+        return {"exchanges": self.exchanges, "added": self.added, "window_s": WINDOW_S}
+
     def __repr__(self) -> str:
         self._advance()
         return f"<RetryBudget {self.added} added to {self.exchanges} exchanges>"

@@ -119,6 +119,11 @@ class Bulkhead:
         waiter.deadline.drop()
         waiter.promise.errback(_refused("bulkhead_timeout", f"no place for {self.settings.queue_timeout:g} s"))
 
+    def describe(self) -> dict[str, int]:
+        """How full it is, for operators. most: 0 is no limit."""
+        most = self.settings.requests
+        return {"inside": self.inside, "most": most if isinstance(most, int) else 0, "queued": len(self._queue)}
+
     def __repr__(self) -> str:
         return f"<Bulkhead {self.inside} of {self._most} inside, {len(self._queue)} queued>"
 

@@ -7,10 +7,13 @@ operators whether they may be chosen. The snapshot holds the cluster, not the se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from edgegw.errors import GatewayError, Phase
 from edgegw.upstream.address import Named
+from edgegw.upstream.advice import Advice, Counsel, Heeded
 from edgegw.upstream.balance.interfaces import observers_of
+from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.breaker import Breaker, State
 from edgegw.upstream.bulkhead import Bulkhead
 from edgegw.upstream.connect import Connector, Guard
@@ -18,6 +21,8 @@ from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
 from edgegw.upstream.geography import Geography
 from edgegw.upstream.health.checks import HealthChecks
+from edgegw.upstream.health.settings import HealthSettings
+from edgegw.upstream.names import CONFIG, Names
 from edgegw.upstream.outlier import Outliers
 from edgegw.upstream.retry import RetryPolicy
 from edgegw.upstream.selection import BuildBalancer, Selection
@@ -25,10 +30,14 @@ from edgegw.upstream.settings import UpstreamSettings
 from edgegw.upstream.standing import DOUBTS, Hold
 from edgegw.upstream.warmth import Warming
 
-CONFIG = "config"
-"""The source of the endpoints that the configuration names."""
-
 RosterFollower = Callable[[Sequence[Endpoint]], None]
+
+
+class Means(NamedTuple):
+    """What a cluster takes to heed advice. balancer, checks: of settings that a source's advice is worked into."""
+
+    balancer: Callable[[BalanceSettings], BuildBalancer]
+    checks: Callable[[HealthSettings], HealthChecks | None]
 
 
 class Cluster:
@@ -58,23 +67,30 @@ class Cluster:
         self.breaker = Breaker(settings.breaker, environment, self._breaker_changed) if settings.breaker else None
         self.bulkhead = Bulkhead(settings.bulkhead, environment) if settings.bulkhead.requests else None
         self.checks: HealthChecks | None = None
+        self.means: Means | None = None
+        """Without them no advice is heeded; as `checks` and `guard`, whoever builds the cluster sets them."""
+        self.counsel = Counsel(settings)
+        """How it is balanced and probed now: by settings and the advice of sources together."""
         self.guard: Guard | None = None
-        """Where endpoints may lead that are not written in the configuration; as `checks`, whoever builds the cluster sets it."""
+        """Where endpoints may lead that are not written in the configuration."""
         self.outliers = Outliers(settings.outlier, environment, lambda: self.endpoints) if settings.outlier else None
         self.warming = Warming(settings.balance.slow_start, environment.seconds)
         self.geography: Geography | None = None
         """What `balance.tiers.geo` says, loaded; whoever builds the cluster sets it before the first selection."""
         # None: as it came; empty: the endpoint's own.
         self.host: bytes | None = {"preserve": None, "upstream": b""}.get(settings.host, settings.host.encode("ascii"))
-        self._balancer = balancer
-        # What an algorithm learns of an endpoint stays with the endpoint: one observer will do for all groups.
-        latency = observers_of(balancer((), settings.balance, environment))
-        self._observers = (self.outliers, *latency) if self.outliers is not None else latency
-        self._named: dict[str, dict[str, Named]] = {}
+        self._choose_by(balancer)
+        self._names = Names()
         self._followers: list[RosterFollower] = []
         self._selections: dict[frozenset[tuple[str, str]], Selection] = {}
         self._serves = False
         self.update(CONFIG, [Named(each) for each in settings.endpoints])
+
+    def _choose_by(self, balancer: BuildBalancer) -> None:
+        self._balancer = balancer
+        # What an algorithm learns of an endpoint stays with the endpoint: one observer will do for all groups.
+        latency = observers_of(balancer((), self.counsel.now.balance, self.environment))
+        self._observers = (self.outliers, *latency) if self.outliers is not None else latency
 
     # What targets ask.
 
@@ -83,7 +99,7 @@ class Cluster:
         key = frozenset((meta or {}).items())
         found = self._selections.get(key)
         if found is None:
-            found = Selection(self.name, self.settings.balance, self._balancer, self.environment, self.geography)
+            found = Selection(self.name, self.counsel.now.balance, self._balancer, self.environment, self.geography)
             self._selections[key] = found
             found.roster(self._part(key))
         return found
@@ -94,17 +110,51 @@ class Cluster:
 
     # What sources say.
 
-    def update(self, source: str, named: Iterable[Named]) -> None:
-        """These are the endpoints that this source names now. Of two that say the same address, the one asked first holds."""
-        self._named[source] = {each.settings.url: each for each in named}
+    def update(self, source: str, named: Iterable[Named], advice: Advice | None = None) -> None:
+        """These are the endpoints that this source names now, and what it advises. Of two that say the same address, and of two
+        that advise, the one asked first holds.
+        """
+        self._names.say(source, named)
+        before = self.counsel.now
+        if self.means is not None and self.counsel.hear(source, advice):
+            self._heed(self.means, before)
+            if self._serves:
+                self.environment.events.add("upstream_changed", self.name, source=source, reason=self.counsel.words)
         self._settle()
+
+    def _heed(self, means: Means, before: Heeded) -> None:
+        """Balance and probe as is advised; endpoints, their standing and what is in flight on them stay as they are."""
+        now = self.counsel.now
+        if now.balance != before.balance:
+            self._choose_by(means.balancer(now.balance))
+            self.warming = Warming(now.balance.slow_start, self.environment.seconds)
+            self.warming.take_over(self.endpoints)
+            for endpoint in self.endpoints:
+                self._own(endpoint)
+            for key, selection in self._selections.items():
+                selection.choose_by(now.balance, self._balancer)
+                selection.roster(self._part(key))
+        if now.health != before.health:
+            self.checks = means.checks(now.health) if now.health is not None else None
+            if now.health is None:
+                self._release_all(Hold.PENDING, Hold.FAILING)
+            for follower in self._followers:
+                follower(self.endpoints)
+
+    def _take_advice(self, counsel: Counsel) -> None:
+        before = self.counsel.now
+        if self.means is not None:
+            self.counsel.take_over(counsel)
+            self._heed(self.means, before)
+
+    def _release_all(self, *holds: Hold) -> None:
+        for endpoint in self.endpoints:
+            for hold in holds:
+                endpoint.release(hold, CONFIG)
 
     def _settle(self) -> None:
         """Make the set what all sources together say."""
-        wanted: dict[str, tuple[str, Named]] = {}
-        for by, found in self._named.items():
-            for name, each in found.items():
-                wanted.setdefault(name, (by, each))
+        wanted = self._names.wanted()
         known = {endpoint.name: endpoint for endpoint in self.endpoints}
         kept = [endpoint for endpoint in self.endpoints if endpoint.name in wanted]
         changed = [endpoint for endpoint in kept if self._adapt(endpoint, *wanted[endpoint.name])]
@@ -128,7 +178,7 @@ class Cluster:
         # Before it has an owner: that it is there is one event.
         if named.held:
             endpoint.hold(Hold.NOT_READY, named.held, source)
-        if self.endpoints and mine.health is not None:
+        if self.endpoints and self.counsel.now.health is not None:
             # At the start nobody knows better; later the others serve until the first probe passes.
             endpoint.hold(Hold.PENDING, "not probed yet", "health")
         self._own(endpoint)
@@ -162,16 +212,20 @@ class Cluster:
 
     def begin(self, old: Cluster | None) -> None:
         """It serves from here on, instead of `old`: what the reload left alone comes along, with its connections and standing."""
-        self._serves = True
         self.connector.guard = self.guard
+        stays = old is not None and old.connector is self.connector
+        if old is not None and not stays:
+            self._take_names(old)
+        self._serves = True
         if old is not None:
             self._take_counts(old)
-        if old is not None and old.connector is self.connector:
+            self._take_advice(old.counsel)
+        if old is not None and stays:
             self._take_over(old)
             return
         before = {endpoint.name: endpoint for endpoint in old.endpoints} if old is not None else {}
         if old is not None:
-            self._take_words(old, before)
+            self._take_words(before)
         mine = {endpoint.name for endpoint in self.endpoints}
         for endpoint in self.endpoints:
             if endpoint.name not in before:
@@ -182,17 +236,15 @@ class Cluster:
 
     def _take_over(self, old: Cluster) -> None:
         """Its connections are made in the same way: endpoints come as they are."""
-        named = {**old._named, CONFIG: self._named[CONFIG]}
+        self._names.take_over(old._names)
         self.endpoints = old.endpoints
-        self._named = named
         self.warming.take_over(self.endpoints)
         for endpoint in self.endpoints:
             self._own(endpoint)
-            if self.settings.health is None:
-                endpoint.release(Hold.PENDING, CONFIG)
-                endpoint.release(Hold.FAILING, CONFIG)
-            if self.outliers is None:
-                endpoint.release(Hold.EJECTED, CONFIG)
+        if self.counsel.now.health is None:
+            self._release_all(Hold.PENDING, Hold.FAILING)
+        if self.outliers is None:
+            self._release_all(Hold.EJECTED)
         if self.outliers is not None and old.outliers is not None:
             self.outliers.take_over(old.outliers)
         # What joins is made anew, with the rest there already: it waits for its first probe.
@@ -214,14 +266,16 @@ class Cluster:
             old.bulkhead.apply(self.settings.bulkhead)
             self.bulkhead = old.bulkhead
 
-    def _take_words(self, old: Cluster, before: Mapping[str, Endpoint]) -> None:
+    def _take_names(self, old: Cluster) -> None:
+        """What the sources said; nobody is told of endpoints that were there before."""
+        for source, named in old._names.discovered().items():
+            self.update(source, named, old.counsel.advice.get(source))
+
+    def _take_words(self, before: Mapping[str, Endpoint]) -> None:
         """Its connections are others; what operators said of the endpoints still holds, and doubts do until a probe passes."""
-        for source, found in old._named.items():
-            if source != CONFIG:
-                self.update(source, found.values())
         for endpoint in self.endpoints:
             was = before.get(endpoint.name)
-            if self.settings.health is not None and before:
+            if self.counsel.now.health is not None and before:
                 self._doubt(endpoint, was)
             if was is None:
                 continue
@@ -253,7 +307,7 @@ class Cluster:
                 endpoint.pool.close()
 
     def follow(self, follower: RosterFollower) -> None:
-        """Call now and whenever the set of endpoints changes."""
+        """Call now and whenever the set of endpoints changes, or how they are probed."""
         self._followers.append(follower)
         follower(self.endpoints)
 
@@ -273,8 +327,7 @@ class Cluster:
         """An operator sets a weight, which holds whatever the sources say, or with None gives it back to them."""
         endpoint.weighed = weight is not None
         if weight is None:
-            named = next(found[endpoint.name] for found in self._named.values() if endpoint.name in found)
-            weight = named.settings.weight
+            weight = self._names.weight(endpoint.name)
         if weight != endpoint.weight:
             endpoint.weigh(weight)
             self._tell("endpoint_changed", endpoint, source="operator", reason=f"weight {weight}")
@@ -282,12 +335,13 @@ class Cluster:
     @property
     def sources(self) -> tuple[str, ...]:
         """Who named endpoints, the first first."""
-        return tuple(self._named)
+        return self._names.sources
 
     def forget(self, source: str) -> None:
         """What this source named is not named any more."""
-        if self._named.pop(source, None) is not None:
-            self._settle()
+        if source in self._names.sources:
+            self.update(source, ())
+            self._names.forget(source)
 
     # What happens to endpoints.
 

@@ -9,8 +9,8 @@ from weakref import ReferenceType, ref
 
 from twisted.internet.defer import Deferred
 
-from edgegw.errors import GatewayError, Side
-from edgegw.exchange.model import Exchange, Outcome
+from edgegw.errors import GatewayError
+from edgegw.exchange.model import Exchange
 from edgegw.net.call import UpstreamConnection
 from edgegw.runtime.wheel import Wheel
 from edgegw.upstream.address import EndpointSettings, EndpointUrl
@@ -36,11 +36,23 @@ class Probed(NamedTuple):
 class Observer(Protocol):
     """Who learns from exchanges how an endpoint does: outlier detection, breaker, latency. Called for every attempt: be quick."""
 
-    def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
-        """A response head came, so many seconds after the attempt had its connection."""
+    def answered(self, endpoint: Endpoint, status: int, took_s: float, whole: bool = True) -> None:
+        """A response head came, so many seconds after the attempt had its connection.
 
-    def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
-        """None came, or the body behind it broke off, and it was not the downstream peer's doing."""
+        Args:
+            status: that it stands for: see `verdict.status_of`. whole: there is no more of the answer to come; else `ended` or
+                `failed` says how it went on, unless the downstream peer left.
+        """
+
+    def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
+        """The rest of an answer came.
+
+        Args:
+            began: the status of its head. status: the same, or another one by its trailers. lasted_s: since the head came.
+        """
+
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+        """None came, or the body behind it broke off after so long, and it was not the downstream peer's doing."""
 
 
 class LoadFollower(Protocol):
@@ -184,6 +196,12 @@ class Endpoint:
         if self._followers:
             self._tell(1)
 
+    def vacate(self) -> None:
+        """`in_flight -= 1`, likewise."""
+        self._in_flight -= 1
+        if self._followers:
+            self._tell(-1)
+
     def _tell(self, by: int) -> None:
         for reference in self._followers:
             follower = reference()
@@ -237,24 +255,20 @@ class Endpoint:
         preamble = b"" if self._proxy_protocol is None else self_introduction(self._proxy_protocol)
         return self._connector.open_raw(self.url, build, preamble)
 
-    def answered(self, status: int, took_s: float) -> None:
-        """An attempt got a response head."""
+    def answered(self, status: int, took_s: float, whole: bool = True) -> None:
+        """An attempt got a response head; see `Observer`."""
         for observer in self.observers:
-            observer.answered(self, status, took_s)
+            observer.answered(self, status, took_s, whole)
 
-    def failed(self, error: GatewayError) -> None:
-        """An attempt got none, and that was not the downstream peer's doing."""
+    def ended(self, began: int, status: int, lasted_s: float) -> None:
+        """The answer of an attempt is whole now; see `Observer`."""
         for observer in self.observers:
-            observer.failed(self, error)
+            observer.ended(self, began, status, lasted_s)
 
-    def left(self, _exchange: Exchange, outcome: Outcome) -> None:
-        """An exchange that was answered from here is over."""
-        self._in_flight -= 1
-        if self._followers:
-            self._tell(-1)
-        error = outcome.error
-        if error is not None and error.side is Side.UPSTREAM:
-            self.failed(error)
+    def failed(self, error: GatewayError, lasted_s: float = 0.0) -> None:
+        """An attempt got none, or not all of it; see `Observer`."""
+        for observer in self.observers:
+            observer.failed(self, error, lasted_s)
 
     def __repr__(self) -> str:
         state = self.standing.state

@@ -16,6 +16,7 @@ from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.environment import Environment
 from edgegw.upstream.standing import Hold
+from edgegw.upstream.verdict import Row
 
 SOURCE = "outlier"
 """Who holds and releases, in events."""
@@ -42,7 +43,8 @@ class OutlierSettings(Settings):
     consecutive: int = Field(default=5, ge=0, le=10000, description="Failures one after the other; 0 is off.")
     statuses: StatusRanges = Field(
         default=(StatusRange(500, 599),),
-        description="Answers that are failures. No answer, one that breaks off, and no connection always are.",
+        description="Answers that are failures; a gRPC call has the status of its grpc-status. No answer, one that breaks off, and "
+        "no connection always are.",
     )
     failure_rate: Percent = Field(default=0.5, description="Share of the window's attempts that fail; 0% is off.")
     latency: LatencySettings | None = Field(
@@ -79,30 +81,49 @@ class Outliers:
 
     # What happens.
 
-    def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
-        """`Observer`. Of a gRPC call this is its HTTP status, nearly always 200: what it failed by stands in its trailers."""
+    def answered(self, endpoint: Endpoint, status: int, took_s: float, whole: bool = True) -> None:
+        """`Observer`."""
         record = self._records.get(endpoint) or self._begin(endpoint)
         if record is None or record.until_s:
             return
         failed, slow = status in self._bad, took_s > self._slow_s
         record.count(int(self._wheel.now_s / self._part_s), 1, failed, slow)
         if failed:
-            record.in_a_row += 1
-        else:
-            record.before, record.in_a_row = record.in_a_row, 0
+            record.row.bad(torn=False)
+        elif record.row.length:
+            record.row.good(whole)
         if failed or slow:
             self._judge(endpoint, record, f"status {status}" if failed else "")
 
-    def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
+    def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
+        """`Observer`."""
+        record = self._records.get(endpoint)
+        if record is None or record.until_s or began in self._bad:
+            return
+        if status in self._bad:
+            self._broke(endpoint, record, f"status {status}", lasted_s)
+        else:
+            record.row.good(whole=True)
+
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
         """`Observer`."""
         record = self._records.get(endpoint) or self._begin(endpoint)
         if record is None or record.until_s or error.side is not Side.UPSTREAM or _is_polite(error):
             return
-        torn = error.phase is Phase.RESPONSE_BODY
-        # The head of a torn answer was counted already, and taken for the end of a row of failures.
-        record.in_a_row = max(record.in_a_row, record.before) + 1 if torn else record.in_a_row + 1
-        record.count(int(self._wheel.now_s / self._part_s), 0 if torn else 1, True, False)
+        if error.phase is Phase.RESPONSE_BODY:
+            self._broke(endpoint, record, error.reason, lasted_s)
+            return
+        record.count(int(self._wheel.now_s / self._part_s), 1, True, False)
+        record.row.bad(torn=False)
         self._judge(endpoint, record, error.reason)
+
+    def _broke(self, endpoint: Endpoint, record: _Record, last: str, lasted_s: float) -> None:
+        """An answer whose head was counted as good is bad after all. What had gone well for long is no part of a row."""
+        record.count(int(self._wheel.now_s / self._part_s), 0, True, False)
+        in_row = lasted_s <= self.settings.window
+        if in_row:
+            record.row.bad(torn=True)
+        self._judge(endpoint, record, last if in_row else "")
 
     def _begin(self, endpoint: Endpoint) -> _Record | None:
         if Hold.REMOVED in endpoint.standing.reasons:
@@ -113,8 +134,9 @@ class Outliers:
 
     def _judge(self, endpoint: Endpoint, record: _Record, last: str) -> None:
         said = self.settings
-        if last and said.consecutive and record.in_a_row >= said.consecutive:
-            self._eject(endpoint, record, f"{record.in_a_row} failures in a row, the last {last}")
+        row = record.row.length
+        if last and said.consecutive and row >= said.consecutive:
+            self._eject(endpoint, record, f"{row} failures in a row, the last {last}")
             return
         attempts = record.attempts
         if attempts < said.min_requests:
@@ -204,19 +226,20 @@ class Outliers:
 class _Record:
     """What is known of one endpoint.
 
-    in_a_row: failures up to now. before: what that was when the last good head came. attempts, failures, slow: in the window.
+    row: failures up to now. attempts, failures, slow: in the window.
     until_s: it is ejected until then, else 0. since_s: of its last ejection or return. Times are of the loop's clock.
     """
 
-    __slots__ = ("_at", "_parts", "attempts", "before", "failures", "in_a_row", "since_s", "slow", "until_s")
+    __slots__ = ("_at", "_parts", "attempts", "failures", "row", "since_s", "slow", "until_s")
 
     def __init__(self) -> None:
         self.since_s = self.until_s = 0.0
+        self.row = Row()
         self.clear()
 
     def clear(self) -> None:
         """Nothing happened yet."""
-        self.in_a_row = self.before = 0
+        self.row.clear()
         self.attempts = self.failures = self.slow = 0
         self._at = 0
         self._parts = [(0, 0, 0)] * _PARTS

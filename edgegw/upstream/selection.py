@@ -41,16 +41,21 @@ class Selection:
         geography: Geography | None = None,
     ) -> None:
         self.name = name
-        self.settings = settings
         self.panics = False
         self.sticky: Sticky[Endpoint] | None = (
             Sticky(settings.sticky, name, environment.secret) if settings.sticky is not None else None
         )
-        self._key = compile_key(settings.key) if settings.by == "consistent_hash" else None
         self._environment = environment
         self._geography = geography
         self._order = geography.usual if geography is not None else settings.tiers.order
         self._census = Census()
+        self.choose_by(settings, build)
+
+    def choose_by(self, settings: BalanceSettings, build: BuildBalancer) -> None:
+        """By this algorithm and its settings from here on; stickiness and places stay. To be followed by `roster`."""
+        environment = self._environment
+        self.settings = settings
+        self._key = compile_key(settings.key) if settings.by == "consistent_hash" else None
         self._plans = Plans(lambda members: build(members, settings, environment), settings.tiers.spill)
 
     def roster(self, members: Sequence[Endpoint]) -> None:

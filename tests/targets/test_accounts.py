@@ -266,12 +266,12 @@ class LateTests(Case):
         endpoint: Any = self.cluster.endpoints[0]
         endpoint.observers = ()
         self.ask()
-        endpoint.observers = (SimpleNamespace(failed=lambda _, error: failures.append(error.reason)),)
+        endpoint.observers = (SimpleNamespace(failed=lambda _, error, __: failures.append(error.reason)),)
         # As another upstream leaves it, which was asked instead.
         self.exchange.upstream = "other"
         torn = GatewayError(502, "upstream_aborted", side=Side.UPSTREAM, phase=Phase.RESPONSE_BODY)
         self.exchange.end(Outcome(200, False, 0, 2, torn))
-        self.assertEqual((toll.broken, failures, self.in_flight()), ([], [], [0]))
+        self.assertEqual((toll.ends, failures, self.in_flight()), ([], [], [0]))
 
 
 class StormTests(SynchronousTestCase):

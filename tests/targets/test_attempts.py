@@ -6,16 +6,12 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 
-from edgegw.errors import GatewayError, Phase, Side
+from edgegw.errors import GatewayError, Phase
 from edgegw.exchange.body import Body
-from edgegw.exchange.model import Outcome
 from edgegw.targets.course import FAILOVERS
-from edgegw.testing.exchanges import drain, make_exchange
+from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import answer, refused
 from edgegw.upstream.bulkhead import Bulkhead, BulkheadSettings
-from edgegw.upstream.endpoint import Endpoint
-from edgegw.upstream.retry import RetrySettings
-from edgegw.upstream.standing import Hold
 from tests.targets.test_proxy import Case, close, nothing, reset, then_close
 from tests.wire.tables import OK
 
@@ -220,7 +216,8 @@ class Toll:
     def __init__(self, left: int = 99) -> None:
         self.left = left
         self.told: list[tuple[int, bool | None]] = []
-        self.broken: list[int] = []
+        self.ends: list[tuple[int, bool]] = []
+        self.bad = frozenset(range(500, 600))
         self.given = 0
 
     def admit(self) -> int:
@@ -230,131 +227,11 @@ class Toll:
         self.given += 1
         return self.given
 
-    def settle(self, token: int, ok: bool | None) -> None:
+    def settle(self, token: int, ok: bool | None, whole: bool = True) -> None:
         self.told.append((token, ok))
 
-    def judge(self, status: int) -> bool:
-        return status < 500
-
-    def broke(self, token: int) -> None:
-        self.broken.append(token)
-
-
-class AccountTests(Case):
-    """Each attempt is told of once, to the breaker and to those who watch the endpoint."""
-
-    wait_s = 0.1
-
-    def build(self, *scripts: list[Any], **retry: Any) -> None:
-        self.retry = RetrySettings.model_validate(retry)
-        self.proxy(*scripts)
-        self.toll = Toll()
-        made: Any = self.toll
-        self.cluster.breaker = made
-        self.seen: list[tuple[str, str]] = []
-        for endpoint in self.cluster.endpoints:
-            endpoint.observers = (self,)
-
-    def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
-        self.seen.append((endpoint.authority.decode(), f"{status} after {took_s:g}"))
-
-    def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
-        self.seen.append((endpoint.authority.decode(), error.reason))
-
-    def test_answers(self) -> None:
-        self.build([answer(), answer(b"", 500)])
-        self.ask()
-        self.ask()
-        self.assertEqual((self.toll.told, self.toll.broken), ([(1, True), (2, False)], []))
-        self.assertEqual(self.seen, [("origin-0", "200 after 0"), ("origin-0", "500 after 0")])
-
-    def test_each_attempt(self) -> None:
-        self.build([reset], [answer()])
-        self.ask()
-        self.assertEqual(self.toll.told, [(1, False), (2, True)])
-        self.assertEqual(self.seen, [("origin-0", "upstream_reset"), ("origin-1", "200 after 0")])
-
-    def test_refused_says_nothing_to_the_breaker(self) -> None:
-        self.build([], [answer()])
-        self.origins[0].faults = [refused()]
-        self.ask()
-        self.assertEqual(self.toll.told, [(1, None), (2, True)])
-        self.assertEqual(self.seen[0], ("origin-0", "connect_refused"))
-
-    def test_a_connection_that_had_been_closed_blames_nobody(self) -> None:
-        for spoil in (close, reset):
-            self.build([answer(), spoil, answer()])
-            self.ask()
-            self.end()
-            self.ask()
-            self.assertEqual(self.toll.told, [(1, True), (2, None), (3, True)])
-            self.assertEqual([what for _, what in self.seen], ["200 after 0"] * 2)
-
-    def test_but_one_that_breaks_off_later_does(self) -> None:
-        self.build([answer(), nothing], [answer()])
-        self.ask()
-        self.end()
-        self.ask()
-        self.end()
-        answered = self.start(make_exchange())
-        self.turn(1.5)
-        self.origins[0].connections[0].reset()
-        self.assertEqual(self.toll.told[2], (3, False))
-        self.assertEqual(self.seen[-1], ("origin-0", "upstream_reset"))
-        answered.cancel()
-        self.failureResultOf(answered, CancelledError)
-
-    def test_what_others_did_says_nothing(self) -> None:
-        def leaves(answered: Any, body: Body) -> None:
-            answered.cancel()
-
-        def breaks_off(answered: Any, body: Body) -> None:
-            body.abort(GatewayError(413, "body_too_large", side=Side.DOWNSTREAM, phase=Phase.BODY))
-
-        for act in (leaves, breaks_off):
-            self.build([nothing])
-            body = Body(None)
-            answered = self.start(make_exchange("PUT", body=body))
-            body.write(b"a")
-            act(answered, body)
-            answered.addErrback(lambda _: None)
-            self.assertEqual((self.toll.told, self.seen), ([(1, None)], []))
-
-    def test_torn_behind_a_good_head(self) -> None:
-        self.build([OK + b"Content-Length: 9\r\n\r\nab"])
-        drain(self.ask().body)
-        self.assertEqual(self.toll.told, [(1, True)])
-        torn = GatewayError(502, "upstream_aborted", side=Side.UPSTREAM, phase=Phase.RESPONSE_BODY)
-        self.exchange.end(Outcome(200, False, 0, 2, torn))
-        self.assertEqual((self.toll.broken, self.seen[-1]), ([1], ("origin-0", "upstream_aborted")))
-
-    def test_a_reader_who_leaves_breaks_nothing(self) -> None:
-        self.build([OK + b"Content-Length: 9\r\n\r\nab"])
-        self.ask().body.cancel()
-        self.exchange.end(Outcome(200, False, 0, 2, GatewayError(499, "downstream_left", side=Side.DOWNSTREAM)))
-        self.assertEqual((self.toll.broken, len(self.seen)), ([], 1))
-
-    def test_refused_by_the_breaker(self) -> None:
-        self.build([answer()])
-        self.toll.left = 0
-        self.assertEqual(self.fails().reason, "breaker_refuses")
-        self.assertEqual((self.received(), self.toll.told, self.exchange.attempts), ([0], [], 0))
-
-    def test_what_came_says_more_than_a_refusal(self) -> None:
-        self.build([reset], [answer()])
-        self.toll.left = 1
-        self.assertEqual(self.fails().reason, "upstream_reset")
-        self.build([answer(b"busy", 503)], [answer()], on=[503])
-        self.toll.left = 1
-        self.assertEqual(self.ask().body.take_ready(), b"busy")
-        self.assertEqual((self.in_flight(), self.cluster.retry.budget.added), ([1, 0], 0))
-
-    def test_no_endpoint(self) -> None:
-        self.build([answer()])
-        self.cluster.endpoints[0].hold(Hold.DRAINED, "test")
-        error = self.fails()
-        self.assertEqual((error.reason, dict(error.headers)[b"Retry-After"]), ("no_endpoint", b"1"))
-        self.assertEqual((self.toll.told, self.in_flight()), ([(1, None)], [0]))
+    def ended(self, token: int, ok: bool, lasted_s: float) -> None:
+        self.ends.append((token, ok))
 
 
 class BulkheadTests(Case):

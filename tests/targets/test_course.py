@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from edgegw.exchange.body import Body
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import answer, refused
 from edgegw.upstream.balance.settings import BalanceSettings
@@ -176,24 +177,14 @@ class OnTests(Case):
 
     def test_no_more_of_a_body_is_taken_while_nobody_reads_it(self) -> None:
         self.build([], backoff={"base": "5s", "most": "5s"})
-        told: list[str] = []
-
-        class Source:
-            def start(self) -> None: ...
-            def cancel(self) -> None: ...
-            def pause(self) -> None:
-                told.append("pause")
-
-            def resume(self) -> None:
-                told.append("resume")
-
-        body = Body(None, Source())
+        source = Source()
+        body = Body(None, source)
         answered = self.start(make_exchange("PUT", body=body))
         body.write(b"abc")
         self.origins[0].connections[0].reset()
-        self.assertEqual(told, ["pause"])
+        self.assertEqual(source.told, ["start", "pause"])
         self.turn(5)
-        self.assertEqual((told, self.origins[0].requests[1].body), (["pause", "resume"], b"abc"))
+        self.assertEqual((source.told[1:], self.origins[0].requests[1].body), (["pause", "resume"], b"abc"))
         answered.cancel()
         self.failureResultOf(answered, CancelledError)
 

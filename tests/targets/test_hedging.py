@@ -227,7 +227,7 @@ class HedgingTests(Case):
     def test_repr(self) -> None:
         self.build([nothing], [nothing])
         made = Hedging(self.made._attempts, make_exchange(), None)
-        done = made.run()
+        done = made.run(self.cluster.endpoints[0], self.toll.admit())
         self.turn(0.3)
         self.assertEqual(repr(made), "<Hedging 2 running, 0 missed of 2>")
         self.wire(0).reset()

@@ -14,6 +14,7 @@ from edgegw.exchange.drive import Drive
 from edgegw.exchange.model import Exchange, Outcome, Response
 from edgegw.observe.metrics import Registry
 from edgegw.targets.proxy import Proxy
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import FakeConnection, drain, make_exchange
 from edgegw.testing.origin import Origin, OriginConnection, answer, cluster, refused
 from edgegw.upstream.pool import PoolSettings
@@ -218,23 +219,13 @@ class UploadTests(Case):
     def test_nobody_is_asked_for_the_body_before_there_is_a_connection(self) -> None:
         self.proxy([answer()])
         self.origins[0].held = []
-        started: list[str] = []
-
-        class Source:
-            def start(self) -> None:
-                started.append("start")
-
-            def pause(self) -> None: ...
-            def resume(self) -> None: ...
-            def cancel(self) -> None:
-                started.append("cancel")
-
-        answered = self.start(make_exchange("POST", body=Body(3, Source())))
-        self.assertEqual(started, [])
+        source = Source()
+        answered = self.start(make_exchange("POST", body=Body(3, source)))
+        self.assertEqual(source.told, [])
         self.origins[0].held[0].errback(refused())
         self.failureResultOf(answered, GatewayError)
         # Never asked for, and told that it is not wanted.
-        self.assertEqual(started, ["cancel"])
+        self.assertEqual(source.told, ["cancel"])
 
 
 class EndingTests(Case):

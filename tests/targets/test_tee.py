@@ -7,29 +7,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import Body
 from edgegw.targets.tee import Tee
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import Gathered, drain
 from edgegw.wire.headers import Field
 
 TRAILER: Field = (b"x-sum", b"X-Sum", b"1")
-
-
-class Source:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self) -> None:
-        self.told.append("start")
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        self.told.append("resume")
-
-    def cancel(self) -> None:
-        self.told.append("cancel")
 
 
 class TeeTests(SynchronousTestCase):

@@ -61,8 +61,9 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.settled)
     @rule(data=st.data())
-    def broke(self, data: st.DataObject) -> None:
-        self.breaker.broke(self.settled.pop(data.draw(st.integers(0, len(self.settled) - 1))))
+    def ended(self, data: st.DataObject) -> None:
+        token = self.settled.pop(data.draw(st.integers(0, len(self.settled) - 1)))
+        self.breaker.ended(token, data.draw(st.booleans()), data.draw(st.sampled_from([0.0, 1.0, 9.0])))
 
     @rule()
     def nudge(self) -> None:

@@ -63,6 +63,7 @@ class BudgetTests(Case):
         self.begin(100)
         self.clock.advance(3600)
         self.assertEqual(self.taken(), 0)
+        self.assertEqual(self.budget.describe(), {"exchanges": 0, "added": 0, "window_s": 10})
         self.assertEqual(repr(self.budget), "<RetryBudget 0 added to 0 exchanges>")
 
     def test_give_back(self) -> None:

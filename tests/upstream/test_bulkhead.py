@@ -144,6 +144,7 @@ class ReloadTests(Case):
         self.assertNoResult(fourth)
         bulkhead.leave()
         self.successResultOf(fourth)
+        self.assertEqual(bulkhead.describe(), {"inside": 1, "most": 1, "queued": 0})
         self.assertEqual(repr(bulkhead), "<Bulkhead 1 of 1 inside, 0 queued>")
 
 

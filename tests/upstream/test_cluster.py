@@ -8,16 +8,17 @@ from unittest.mock import Mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError, Phase, Side
-from edgegw.exchange.model import Exchange, Outcome
+from edgegw.exchange.model import Exchange
 from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
 from edgegw.upstream.balance.settings import BalanceSettings
 from edgegw.upstream.bulkhead import BulkheadSettings
-from edgegw.upstream.cluster import CONFIG, Cluster
+from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.health.settings import HealthSettings
+from edgegw.upstream.names import CONFIG
 from edgegw.upstream.selection import Selection
 from edgegw.upstream.standing import Hold
 
@@ -221,21 +222,21 @@ class StandingTests(Case):
         told: list[Any] = []
 
         class Ears:
-            def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
-                told.append(status)
+            def answered(self, endpoint: Endpoint, status: int, took_s: float, whole: bool = True) -> None:
+                told.append((status, whole))
 
-            def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
-                told.append(error.reason)
+            def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
+                told.append((began, status, lasted_s))
+
+            def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+                told.append((error.reason, lasted_s))
 
         endpoint = made.endpoints[0]
         endpoint.observers = (Ears(),)
-        endpoint.in_flight = 3
-        endpoint.answered(200, 0.1)
-        torn = GatewayError(502, "upstream_aborted", side=Side.UPSTREAM)
-        endpoint.left(make_exchange(), Outcome(200, False, 0, 0, torn))
-        endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
-        endpoint.left(make_exchange(), Outcome(200, False, 0, 0, GatewayError(499, "left", side=Side.DOWNSTREAM)))
-        self.assertEqual(told, [200, "upstream_aborted"])
+        endpoint.answered(200, 0.1, False)
+        endpoint.ended(200, 503, 7.0)
+        endpoint.failed(GatewayError(502, "upstream_aborted", side=Side.UPSTREAM), 8.0)
+        self.assertEqual(told, [(200, False), (200, 503, 7.0), ("upstream_aborted", 8.0)])
 
 
 class ReloadTests(Case):
@@ -306,6 +307,13 @@ class ReloadTests(Case):
         new = self.after(old, host="upstream")
         self.assertIs(new.breaker, old.breaker)
         self.assertIsNone(self.after(new, breaker=False).breaker)
+
+    def test_of_other_connections_whoever_stays_is_no_news(self) -> None:
+        old = self.make(2)
+        old.update(SOURCE, [named(2)])
+        self.events(old)
+        new = self.elsewhere(old, count=1)
+        self.assertEqual(self.events(new), [("endpoint_removed", "http://origin-1:80")])
 
     def test_of_other_connections_operators_words_stay(self) -> None:
         old = self.make()

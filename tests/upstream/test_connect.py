@@ -19,10 +19,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from edgegw.errors import GatewayError, Phase, Retry, Side
+from edgegw.net.call import Call
 from edgegw.net.http2_upstream import Http2Upstream
 from edgegw.net.resolver import Resolver
 from edgegw.net.tls import ServerTls, UpstreamTls, wrap_server
-from edgegw.net.upstream import Call, Http1Upstream
+from edgegw.net.upstream import Http1Upstream
 from edgegw.runtime.wheel import Wheel
 from edgegw.testing.origin import answer
 from edgegw.upstream.address import EndpointUrl

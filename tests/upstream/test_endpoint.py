@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from edgegw.exchange.model import Outcome
-from edgegw.testing.exchanges import make_exchange
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointUrl
 from edgegw.upstream.endpoint import Endpoint
@@ -25,7 +23,7 @@ class EndpointTests(SynchronousTestCase):
     def test_an_exchange_that_leaves_is_counted_out(self) -> None:
         (endpoint,) = cluster(Origin()).endpoints
         endpoint.in_flight += 2
-        endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
+        endpoint.vacate()
         self.assertEqual(endpoint.in_flight, 1)
         self.assertIn("in_flight=1", repr(endpoint))
 
@@ -46,7 +44,7 @@ class LoadTests(SynchronousTestCase):
         follower = Follower()
         endpoint.follow_load(follower)
         endpoint.in_flight += 1
-        endpoint.left(make_exchange(), Outcome(200, True, 0, 0, None))
+        endpoint.vacate()
         self.assertEqual(follower.told, [(1, 1), (-1, 0)])
         endpoint.occupy()
         self.assertEqual(follower.told[2:], [(1, 1)])

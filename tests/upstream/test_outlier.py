@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
-from edgegw.upstream.cluster import CONFIG, Cluster
+from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
+from edgegw.upstream.names import CONFIG
 from edgegw.upstream.outlier import Outliers, OutlierSettings
 from edgegw.upstream.standing import Hold
 
@@ -86,22 +87,6 @@ class CauseTests(SynchronousTestCase):
         self.assertEqual(scene.ejected(), [])
         scene.fail(scene.endpoints[0], 5)
         self.assertEqual(scene.ejected(), [0])
-
-    def test_bodies_that_break_off(self) -> None:
-        """Each has a good head before it, which is no success."""
-        scene = Scene(min_requests=1000)
-        for number in range(5):
-            self.assertEqual(scene.ejected(), [], number)
-            scene.endpoints[0].answered(200, 0.1)
-            scene.endpoints[0].failed(TORN)
-        self.assertEqual(scene.ejected(), [0])
-        scene = Scene(consecutive=0)
-        for _ in range(10):
-            scene.endpoints[0].answered(200, 0.1)
-            scene.endpoints[0].answered(200, 0.1)
-            scene.endpoints[0].failed(TORN)
-        self.assertEqual(scene.ejected(), [0])
-        self.assertIn("10 of 20 attempts", scene.endpoints[0].standing.reasons[Hold.EJECTED])
 
     def test_what_is_not_its_fault(self) -> None:
         scene = Scene()

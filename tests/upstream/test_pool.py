@@ -9,7 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError, Retry, Side
-from edgegw.net.upstream import Call, Http1Upstream
+from edgegw.net.call import Call
+from edgegw.net.upstream import Http1Upstream
 from edgegw.testing.origin import Origin, answer, refused
 from edgegw.upstream.pool import Pool, PoolSettings
 

@@ -11,9 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError
 from edgegw.exchange.model import Exchange
+from edgegw.net.call import Call
 from edgegw.net.resolver import Resolver
 from edgegw.net.tls import UpstreamTls
-from edgegw.net.upstream import Call, Http1Upstream
+from edgegw.net.upstream import Http1Upstream
 from edgegw.runtime.wheel import Wheel
 from edgegw.testing.exchanges import FakeConnection, make_exchange
 from edgegw.testing.origin import Origin, answer

@@ -387,9 +387,7 @@ class AlgorithmTests(SynchronousTestCase):
             self.assertEqual(set(choosing.choices(400, exchange)), near - {"a"}, name)  # type: ignore[arg-type]
             members[0].release(Hold.EJECTED)
             cold = choosing.choices(2000, exchange)["a"]  # type: ignore[arg-type]
-            if name != "round_robin":
-                # Which goes by nobody's share.
-                self.assertLess(cold, 2000 * 0.12, name)
+            self.assertLess(cold, 2000 * 0.12, name)
             for _ in range(30):
                 choosing.clock.advance(1)
                 choosing.warming.tick()

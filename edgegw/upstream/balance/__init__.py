@@ -1,6 +1,6 @@
 """Which endpoint next. `interfaces` holds the contract; each algorithm is a small file of its own.
 
-- in turn: `round_robin`, `weighted_round_robin`
+- in turn: `round_robin`, which `weighted_round_robin` is, too
 - by how busy they are: `least_connections`, `two_choices`
 - by how fast they answer: `peak_ewma`, on what `latency` keeps of every endpoint
 - by chance: `random`; draws in proportion to shares are made by `shares`

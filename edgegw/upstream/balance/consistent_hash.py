@@ -48,7 +48,7 @@ class ConsistentHash:
         self._build = build
         self._factor = factor
         self._reactor: Any = environment.reactor
-        self._shares = Shares(environment.chance)
+        self._shares = Shares((), environment.chance)
         self._table: Table | None = None
         self._building: Building | None = None
         # Of each that may be chosen, the part of its keys that it takes.
@@ -75,7 +75,7 @@ class ConsistentHash:
 
     def reweigh(self, endpoint: Endpoint) -> None:
         """Its share is another one."""
-        self._shares.stale()
+        self._shares.reweigh(endpoint)
         if self._weights.get(endpoint) != endpoint.weight:
             self._stale = True
         if endpoint in self._takes:

@@ -186,11 +186,17 @@ class _Heard:
         self._observer = observer
         self._guard = guard
 
-    def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
+    def answered(self, endpoint: Endpoint, status: int, took_s: float, whole: bool = True) -> None:
         """Tells it."""
         self._guard.call("answered", self._observer.answered, endpoint, status, took_s)
 
-    def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
+    def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
+        """Tells it, if it wants to know."""
+        tell = getattr(self._observer, "ended", None)
+        if tell is not None:
+            self._guard.call("ended", tell, endpoint, began, status, lasted_s)
+
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
         """Tells it."""
         self._guard.call("failed", self._observer.failed, endpoint, error)
 

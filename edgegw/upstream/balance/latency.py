@@ -33,14 +33,19 @@ class Latency:
         self._seconds = seconds
         self._decay_s = decay_s
 
-    def answered(self, endpoint: Endpoint, status: int, took_s: float) -> None:
+    def answered(self, endpoint: Endpoint, status: int, took_s: float, whole: bool = True) -> None:
         """A sample; a status that says that it cannot serve is a failure."""
         if status in _SICK:
             self._failed(endpoint, took_s)
         else:
             self._sample(endpoint, took_s)
 
-    def failed(self, endpoint: Endpoint, error: GatewayError) -> None:
+    def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
+        """A call that began well may end otherwise."""
+        if status in _SICK and began not in _SICK:
+            self._failed(endpoint, 0.0)
+
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
         """It gave no answer, or not all of it."""
         self._failed(endpoint, 0.0)
 

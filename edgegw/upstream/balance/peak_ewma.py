@@ -14,7 +14,7 @@ UNKNOWN_S = 1e6
 """What an endpoint costs that works at its first answer: more than any that gave one."""
 
 
-class PeakEwma:
+class PeakEwma(Shares):
     """Draws two in proportion to shares and takes the one where the exchange should be over sooner, the first if they are level.
 
     The cost is latency x (exchanges in flight for its share + 1). An endpoint that never answered gets one exchange at a time: the
@@ -25,31 +25,19 @@ class PeakEwma:
     """
 
     def __init__(self, members: Sequence[Endpoint], chance: Random, seconds: Callable[[], float]) -> None:
+        super().__init__(members, chance)
         self.observer = Latency(seconds)
-        self._shares = Shares(chance)
-        self.allow(members)
-
-    def allow(self, eligible: Sequence[Endpoint]) -> None:
-        """Choose among these."""
-        self._shares.allow(eligible)
-
-    def reweigh(self, endpoint: Endpoint) -> None:
-        """Its share is another one."""
-        self._shares.stale()
 
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
         """The cheaper of two that were not tried."""
-        pair = self._shares.two(tried)
+        pair = self.two(tried)
         if pair is None:
             return None
         first, second = pair
         return second if self._cost(second) < self._cost(first) else first
 
     def _cost(self, endpoint: Endpoint) -> float:
-        busy = endpoint.in_flight * self._shares.mean / endpoint.share
+        busy = endpoint.in_flight * self.mean / endpoint.share
         if endpoint.ewma_s > 0.0:
             return self.observer.now_s(endpoint) * (busy + 1.0)
         return UNKNOWN_S * busy
-
-    def __repr__(self) -> str:
-        return f"<PeakEwma of {len(self._shares)}>"

@@ -56,10 +56,10 @@ class BalanceSettings(Settings):
 
     by: Algorithm = Field(
         default="weighted_round_robin",
-        description="Which endpoint gets the next exchange. `round_robin`, each in turn; `weighted_round_robin`, in turn, by "
-        "weight; `least_connections`, the one with the fewest exchanges for its weight; `random`, by weight; `two_choices`, the "
-        "less busy of two drawn; `peak_ewma`, of two drawn the one that should answer sooner, by its latency and what it has to "
-        "do; `consistent_hash`, the same one for the same `key`.",
+        description="Which endpoint gets the next exchange. `weighted_round_robin`, in turn, by weight; `round_robin`, the same by "
+        "its short name; `least_connections`, the one with the fewest exchanges for its weight; `random`, by weight; "
+        "`two_choices`, the less busy of two drawn; `peak_ewma`, of two drawn the one that should answer sooner, by its latency "
+        "and what it has to do; `consistent_hash`, the same one for the same `key`.",
     )
     key: KeyText = Field(
         default="client_ip",

@@ -13,22 +13,23 @@ from edgegw.upstream.endpoint import Endpoint
 class Shares:
     """Endpoints, each drawn as often as its share of the sum. A draw is O(log n); after a change the next one is O(n).
 
+    Balancers that draw are made of it: what is missed is `choose`.
+
     Args:
-        chance: what is drawn by.
+        members: what is drawn from. chance: what is drawn by.
     """
 
-    def __init__(self, chance: Random) -> None:
-        self.endpoints: tuple[Endpoint, ...] = ()
+    def __init__(self, members: Sequence[Endpoint], chance: Random) -> None:
         self._chance = chance
-        self._sums: list[float] = []
+        self.allow(members)
 
     def allow(self, eligible: Sequence[Endpoint]) -> None:
         """Draw from these."""
         self.endpoints = tuple(eligible)
-        self.stale()
+        self._sums: list[float] = []
 
-    def stale(self) -> None:
-        """A share is another one."""
+    def reweigh(self, endpoint: Endpoint) -> None:
+        """Its share is another one."""
         self._sums = []
 
     @property
@@ -95,4 +96,4 @@ class Shares:
         return len(self.endpoints)
 
     def __repr__(self) -> str:
-        return f"<Shares of {len(self.endpoints)}>"
+        return f"<{type(self).__name__} of {len(self.endpoints)}>"

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from random import Random
+from collections.abc import Container
 
 from edgegw.exchange.model import Exchange
 from edgegw.upstream.balance.shares import Shares
 from edgegw.upstream.endpoint import Endpoint
 
 
-class TwoChoices:
+class TwoChoices(Shares):
     """Draws two in proportion to shares and takes the one with fewer exchanges for its share, the first if they are level.
 
     Idle endpoints are so chosen in proportion to their shares, and several gateways do not all go for the same least busy one.
     """
 
-    def __init__(self, members: Sequence[Endpoint], chance: Random) -> None:
-        self._shares = Shares(chance)
-        self.allow(members)
-
-    def allow(self, eligible: Sequence[Endpoint]) -> None:
-        """Choose among these."""
-        self._shares.allow(eligible)
-
-    def reweigh(self, endpoint: Endpoint) -> None:
-        """Its share is another one."""
-        self._shares.stale()
-
     def choose(self, exchange: Exchange, tried: Container[Endpoint]) -> Endpoint | None:
         """The less busy of two that were not tried."""
-        pair = self._shares.two(tried)
+        pair = self.two(tried)
         if pair is None:
             return None
         first, second = pair
         return second if second.in_flight * first.share < first.in_flight * second.share else first
-
-    def __repr__(self) -> str:
-        return f"<TwoChoices of {len(self._shares)}>"

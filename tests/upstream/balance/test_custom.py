@@ -227,6 +227,15 @@ class ChoiceTests(Case):
         self.assertEqual(observers_of(self.build(endpoints(1))), ())
         self.assertEqual(len(observers_of(self.build(endpoints(1), "Learning"))), 1)
 
+    def test_who_wants_to_know_how_answers_end_is_told(self) -> None:
+        members, heard = endpoints(1), []
+        (observer,) = observers_of(self.build(members, "Learning"))
+        observer.ended(members[0], 200, 503, 1.0)
+        made: Any = First.made[-1]
+        made.ended = lambda *given: heard.append(given)
+        observer.ended(members[0], 200, 503, 1.0)
+        self.assertEqual(heard, [(members[0], 200, 503, 1.0)])
+
 
 class SuccessionTests(Case):
     def test_it_succeeds_what_others_wrote_and_not_what_stands_around_it(self) -> None:

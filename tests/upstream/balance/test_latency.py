@@ -49,6 +49,13 @@ class LatencyTests(SynchronousTestCase):
         self.assertEqual(self.endpoint.ewma_s, FAILED_AT_MOST_S)
         self.assertEqual(self.answer(45.0, status=504), 45.0)
 
+    def test_a_call_that_ends_badly(self) -> None:
+        for began, status, known in ((200, 200, 0.05), (200, 404, 0.05), (503, 503, 0.05), (200, 503, FAILED_S)):
+            self.setUp()
+            self.answer(0.05)
+            self.latency.ended(self.endpoint, began, status, 0.0)
+            self.assertEqual(self.endpoint.ewma_s, known, (began, status))
+
     def test_other_errors_are_answers(self) -> None:
         self.assertEqual(self.answer(0.05, status=500), 0.05)
         self.assertEqual(self.answer(0.05, status=404), 0.05)

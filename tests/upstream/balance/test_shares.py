@@ -16,8 +16,7 @@ from tests.upstream.balance.balancing import SHARES, chi_square, shared
 class SharesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.members = shared([1.0, 2.0, 3.0, 0.5, 6.0])
-        self.shares = Shares(Random(7))
-        self.shares.allow(self.members)
+        self.shares = Shares(self.members, Random(7))
 
     def test_in_proportion(self) -> None:
         counts = Counter(self.shares.one(()) for _ in range(20_000))
@@ -52,8 +51,7 @@ class SharesTests(SynchronousTestCase):
         """Whatever is drawn, also the last number below 1."""
         members = shared(shares)
         chance = Random(seed)
-        made = Shares(chance)
-        made.allow(members)
+        made = Shares(members, chance)
         tried = data.draw(st.lists(st.sampled_from(members), max_size=4))
         if data.draw(st.booleans()):
             chance.random = lambda: 1.0 - 2.0**-53  # type: ignore[method-assign]
@@ -67,7 +65,7 @@ class SharesTests(SynchronousTestCase):
     def test_a_change_of_shares(self) -> None:
         a = self.members[0]
         a.share = 1e9
-        self.shares.stale()
+        self.shares.reweigh(a)
         self.assertEqual({self.shares.one(()) for _ in range(50)}, {a})
         self.assertAlmostEqual(self.shares.mean, (1e9 + 11.5) / 5)
 

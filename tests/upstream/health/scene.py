@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
-from edgegw.upstream.cluster import CONFIG, Cluster
+from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint
 from edgegw.upstream.health.checks import HealthChecks
 from edgegw.upstream.health.interfaces import ProbeFailed
 from edgegw.upstream.health.settings import HealthSettings
+from edgegw.upstream.names import CONFIG
 
 Verdict = Callable[[Endpoint], Any]
 
