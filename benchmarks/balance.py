@@ -1,4 +1,4 @@
-"""What choosing an endpoint costs: the probe, and the process that chooses (`python -m benchmarks.balance SETTINGS COUNT`)."""
+"""What choosing an endpoint costs: the probe, and the process that chooses (`python -m benchmarks.balance SETTINGS COUNT MOST`)."""
 
 import json
 import subprocess
@@ -32,16 +32,17 @@ _CPU_S = 0.2
 class Choices:
     """Choices one after the other, each counted in flight, and an older one counted out, so that half of the endpoints are busy.
 
-    settings: of `balance`. endpoints: how many, of weights 1 to 5.
+    settings: of `balance`. endpoints: how many. heaviest (MOST): their weights are 1 to this in turn.
     """
 
     settings: str
     endpoints: int = 1000
+    heaviest: int = 5
     path: str = "/"
 
     def __call__(self, target: Target) -> Sample:
         """`value` is CPU microseconds per choice."""
-        argv = [sys.executable, "-m", "benchmarks.balance", self.settings, str(self.endpoints)]
+        argv = [sys.executable, "-m", "benchmarks.balance", self.settings, str(self.endpoints), str(self.heaviest)]
         command = pinned(argv, target.cores.proxy)
         done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=60)
         if done.returncode:
@@ -55,12 +56,12 @@ class _Nowhere:
         return 1
 
 
-def measured(settings: BalanceSettings, count: int, cpu_s: float = _CPU_S) -> dict[str, Any]:
+def measured(settings: BalanceSettings, count: int, heaviest: int = 5, cpu_s: float = _CPU_S) -> dict[str, Any]:
     """`us`: of a choice, counting included; `choices`: how many there were."""
     origin = Origin()
     members = [
         Endpoint(
-            EndpointSettings(url=f"http://10.0.{number // 250}.{number % 250}:80", weight=1 + number % 5),
+            EndpointSettings(url=f"http://10.0.{number // 250}.{number % 250}:80", weight=1 + number % heaviest),
             PoolSettings(),
             cast(Any, _Nowhere()),
             origin.wheel,
@@ -95,4 +96,5 @@ def _chosen(balancer: Balancer, exchanges: Iterator[Exchange]) -> Endpoint:
 
 
 if __name__ == "__main__":
-    print("BENCH " + json.dumps(measured(BalanceSettings.model_validate_json(sys.argv[1]), int(sys.argv[2]))))
+    said = BalanceSettings.model_validate_json(sys.argv[1])
+    print("BENCH " + json.dumps(measured(said, *map(int, sys.argv[2:4]))))

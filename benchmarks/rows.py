@@ -70,8 +70,8 @@ def _modes(setup: Setup, probe: Probe) -> tuple[Entrant, ...]:
     )
 
 
-def _choices(label: str, settings: str, endpoints: int = 1000) -> Entrant:
-    return Entrant(label, Edgegw(), Setup(alone=True), Choices(settings, endpoints))
+def _choices(label: str, settings: str, endpoints: int = 1000, heaviest: int = 5) -> Entrant:
+    return Entrant(label, Edgegw(), Setup(alone=True), Choices(settings, endpoints, heaviest))
 
 
 def _hashing(table: str) -> str:
@@ -187,7 +187,9 @@ ROWS: tuple[Row, ...] = (
         name="balance",
         title="Choosing one of 1,000 endpoints, half of them busy, and counting what is in flight",
         entrants=(
-            *(_choices(by, f'{{"by": "{by}"}}') for by in BALANCERS if by != "consistent_hash"),
+            # Of equal weights, as they mostly are: then round robin needs no heap.
+            _choices("round_robin", '{"by": "round_robin"}', heaviest=1),
+            *(_choices(by, f'{{"by": "{by}"}}') for by in BALANCERS if by not in ("round_robin", "consistent_hash")),
             *(_choices(f"{by}, 10 endpoints", f'{{"by": "{by}"}}', 10) for by in _IN_HEAPS),
             *(_choices(f"consistent_hash, {table}", _hashing(table)) for table in ("maglev", "ring")),
         ),

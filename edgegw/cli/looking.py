@@ -28,7 +28,7 @@ _RUNNING = Argument(("--running",), "ask the gateway that runs, not the file", {
 
 
 def _snapshot(call: Call) -> Snapshot:
-    return provision(read(config_path(call), environ=call.environ))
+    return provision(read(config_path(call), environ=call.environ, defer=True))
 
 
 def run_routes(call: Call) -> int:

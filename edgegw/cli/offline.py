@@ -12,30 +12,31 @@ from edgegw.cli.place import config_path
 from edgegw.cli.verbs import CONFIG, CONFIG_WORD, EXIT_OK, EXIT_PROBLEMS, FORMS, Argument, Call, CommandFailed, Verb
 from edgegw.config.explain import UnknownKey, default_text, description, examples, explain, first_sentence, type_text
 from edgegw.config.keys import Keys, keys_of
-from edgegw.config.problems import ConfigError, Problem, Problems
+from edgegw.config.problems import ConfigError
 from edgegw.config.report import count, render
 from edgegw.config.schema import schema
 from edgegw.config.show import show
 from edgegw.config.source import loads
 from edgegw.gateway.builtins import Parts
-from edgegw.gateway.loading import Loaded, check_ports, provision, read
+from edgegw.gateway.loading import Loaded, read, rehearse
 from edgegw.gateway.settings import GatewaySettings
 
 
 def run_check(call: Call) -> int:
     """Read and build everything, listen nowhere."""
     path, out = config_path(call), call.out
+    loaded = None
     try:
-        loaded = read(path, environ=call.environ)
-        found = _provisioned(loaded)
-        sources = loaded.document.files
+        loaded = read(path, environ=call.environ, defer=True)
+        found, sources = rehearse(loaded), loaded.document.files
     except ConfigError as error:
-        loaded, found, sources = None, error.problems, error.sources
+        found, sources = error.problems, error.sources
     errors = sum(problem.severity == "error" for problem in found)
     refused = bool(errors) or (call.options.strict and bool(found))
     if out.is_json:
         report = json.loads(render(found, {}, "json"))
-        out.data({"ok": not refused, "config": path, **report, **(_counts(loaded) if loaded else {})})
+        whole = loaded is not None and not loaded.is_wrong
+        out.data({"ok": not refused, "config": path, **report, **(_counts(loaded) if loaded and whole else {})})
     elif found:
         out.problems(found, sources, None if not refused else "")
     if not refused and out.form == "text" and loaded is not None:
@@ -43,17 +44,6 @@ def run_check(call: Call) -> int:
         warned = f"; {count(found)}" if found else ""
         out.line(f"{path}: {out.paint('ok', 'green')} ({counts}{warned})")
     return EXIT_PROBLEMS if refused else EXIT_OK
-
-
-def _provisioned(loaded: Loaded) -> tuple[Problem, ...]:
-    """Everything that is wrong or odd with it once it is built."""
-    problems = Problems()
-    check_ports(loaded, problems)
-    try:
-        provision(loaded, into=problems)
-    except ConfigError as error:
-        return error.problems
-    return problems.located(loaded.document)
 
 
 def _counts(loaded: Loaded) -> dict[str, int]:

@@ -29,7 +29,7 @@ from edgegw.cli.verbs import (
 from edgegw.config.problems import ConfigError
 from edgegw.config.schema import schema
 from edgegw.config.yamltext import scalar
-from edgegw.gateway.loading import Loaded, read
+from edgegw.gateway.loading import Loaded, read_to_serve
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.settings import ListenSettings
 from edgegw.upstream.address import EndpointUrl
@@ -60,7 +60,7 @@ def run_run(call: Call) -> int:
         if str(problem) != NO_CONFIG:
             raise
         return _nothing_here(call)
-    loaded = read(path, environ=call.environ)
+    loaded = read_to_serve(path, environ=call.environ)
     _banner(call.out, path, loaded)
     return _twistd(path, call.options.loop)
 
@@ -152,7 +152,7 @@ def run_proxy(call: Call) -> int:
     try:
         path = folder / DEFAULT_CONFIG
         path.write_text(text, encoding="utf-8")
-        loaded = read(path, environ={})
+        loaded = read_to_serve(path, environ={})
         _banner(call.out, f"{call.options.source} -> {call.options.destination}", loaded)
         return _twistd(str(path), call.options.loop)
     except ConfigError as error:

@@ -37,6 +37,8 @@ def run_upstreams(call: Call) -> int:
     for upstream in found:
         _print_facts(call.out, upstream)
         if wanted is not None:
+            _print_advice(call.out, upstream)
+            _print_limits(call.out, upstream)
             _print_reasons(call.out, upstream["endpoints"])
     return EXIT_OK
 
@@ -66,7 +68,7 @@ def _print_facts(out: Output, upstream: Mapping[str, Any]) -> None:
     """What is not as it should be with the upstream as a whole."""
     name, breaker, found = upstream["name"], upstream["breaker"], upstream["discovery"]
     if breaker is not None and breaker["state"] != "admitting":
-        out.line(out.paint(f"{plain(name)}: the breaker is {breaker['state']}: {plain(breaker['facts'])}", "red"))
+        out.line(out.paint(f"{plain(name)}: breaker {plain(breaker['words'])}", "red"))
     if upstream["panic"]:
         out.line(out.paint(f"{plain(name)}: panic: too few endpoints are free, so all are used", "red"))
     if found is not None:
@@ -80,11 +82,41 @@ def _print_facts(out: Output, upstream: Mapping[str, Any]) -> None:
         out.line(out.paint(f"{plain(name)}: no endpoints", "yellow"))
 
 
+def _print_limits(out: Output, upstream: Mapping[str, Any]) -> None:
+    """What bounds its exchanges and attempts."""
+    name, breaker = plain(upstream["name"]), upstream["breaker"]
+    bulkhead, attempts = upstream["bulkhead"], upstream["attempts"]
+    if breaker is None or breaker["state"] == "admitting":
+        out.line(f"{name}: breaker {plain(breaker['words']) if breaker is not None else 'off'}")
+    if bulkhead is not None:
+        most = f" of {bulkhead['most']}" if bulkhead["most"] else ""
+        out.line(f"{name}: bulkhead {bulkhead['inside']}{most} inside, {bulkhead['queued']} waiting")
+    added, within = attempts["added"], f"within {attempts['window_s']} s"
+    out.line(f"{name}: {added} attempts added to {attempts['exchanges']} exchanges {within}")
+
+
+def _print_advice(out: Output, upstream: Mapping[str, Any]) -> None:
+    """How it is balanced and probed, and what of that discovery brought."""
+    name, advice, found = plain(upstream["name"]), upstream["advice"], upstream["discovery"]
+    out.line(f"{name}: balanced by {plain(upstream['balance'])}, probed by {plain(upstream['health'] or 'nothing')}")
+    if advice is not None:
+        by = plain(advice["source"])
+        for key, value in advice["acts"].items():
+            out.line(f"  {plain(key)} {plain(str(value))}: advised by {by}")
+        for key, reason in advice["ignored"].items():
+            out.line(out.paint(f"  {plain(key)} advised by {by} does not act: {plain(reason)}", "yellow"))
+    if found is not None and found["refused"]:
+        words = f"{name}: {found['refused']} refused, the last: {plain(found['last_refused'])}"
+        out.line(out.paint(words, "yellow"))
+
+
 def _print_reasons(out: Output, endpoints: Sequence[Mapping[str, Any]]) -> None:
     for each in endpoints:
         out.line(f"{plain(each['name'])}: {plain(each['why'])}")
         for hold, reason in each["holds"].items():
             out.line(f"  {hold}: {plain(reason)}")
+        if each["ejections"]:
+            out.line(f"  ejected {each['ejections']} times")
         for check in each["checks"][-_CHECKS:]:
             verdict = out.paint("passed", "green") if check["ok"] else out.paint("failed", "red")
             out.line(f"  {_time(check['at'])} {verdict} in {check['took_ms']:g} ms: {plain(check['detail'])}")

@@ -44,9 +44,7 @@ def render(error: GatewayError, exchange: Exchange) -> Response:
         "reason": error.reason,
         "request_id": exchange.id,
     }
-    headers = Headers([PROBLEM_JSON, NO_STORE])
-    for name, value in error.headers:
-        headers.add(name, value)
+    headers = Headers([PROBLEM_JSON, NO_STORE, *[(name.lower(), name, value) for name, value in error.headers]])
     return Response(error.status, headers, Body.of(orjson.dumps(document)), close=error.close)
 
 

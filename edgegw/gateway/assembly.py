@@ -134,6 +134,8 @@ class Assembly:
         feeds = self._feeding.build(settings, base_dir, found, (old.settings, old.feeds) if old is not None else None)
         clusters = self._upstreams.build(settings, feeds, base_dir, found, old.clusters if old is not None else None)
         routes, entries = self._routes(settings, clusters, base_dir, found)
+        # One that is not whole may be meant for other requests than it seems.
+        entries = [each for each in entries if not document.lacks(each.loc)]
         tree = Tree.build(entries, found, lambda loc: str(document.position(loc)))
         terms: dict[str, Terms] = {}
         marks: dict[str, object] = {}
@@ -212,8 +214,6 @@ class Assembly:
             match = compile_match(route.match, here.under("match"))
             when = compile_when(route.when, here.under("when")) if route.when is not None else None
             captures = match.parameters if match is not None else frozenset()
-            if route.to is None and "websocket" in own.model_fields_set:
-                here.add(("websocket",), 'only routes with "to" open WebSockets')
             name = route.name or _free_name(str(match), names)
             target = targets.build(Said(name, own, route), here, captures)
             canonical = self._canonical_steps(route, base_dir, here)

@@ -24,12 +24,11 @@ from edgegw.upstream.balance.random import ByChance
 from edgegw.upstream.balance.ring import build_ring
 from edgegw.upstream.balance.round_robin import RoundRobin
 from edgegw.upstream.balance.two_choices import TwoChoices
-from edgegw.upstream.balance.weighted_round_robin import WeightedRoundRobin
 from edgegw.upstream.selection import BuildBalancer
 
 BALANCERS: Mapping[str, BuildBalancer] = {
     "round_robin": lambda members, settings, environment: RoundRobin(members),
-    "weighted_round_robin": lambda members, settings, environment: WeightedRoundRobin(members),
+    "weighted_round_robin": lambda members, settings, environment: RoundRobin(members),
     "least_connections": lambda members, settings, environment: LeastConnections(members),
     "random": lambda members, settings, environment: ByChance(members, environment.chance),
     "two_choices": lambda members, settings, environment: TwoChoices(members, environment.chance),

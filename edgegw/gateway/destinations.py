@@ -3,52 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from edgegw.config.problems import Loc, Problems, quoted
+from edgegw.config.source import Document
 from edgegw.gateway.settings import GatewaySettings, RouteSettings
 
 _SHOWN = 10
 
 
-def check_destinations(route: RouteSettings, settings: GatewaySettings, problems: Problems) -> None:
+def check_destinations(number: int, settings: GatewaySettings, problems: Problems, document: Document) -> None:
     """Report what a route refers to and does not exist, and a list of destinations that cannot work.
 
     Args:
-        problems: a view of the route.
+        number: of the route, from 0. problems: a view of the route. document: what the settings were made from.
     """
+    route, parts = settings.routes[number], _Parts(settings, document, problems)
     for index, each in enumerate(route.destinations):
         at: Loc = ("to", index) if isinstance(route.to, tuple) else ("to",)
-        _check_part(each.upstream, each.meta, settings, problems, (*at, "upstream"), (*at, "meta"))
+        parts.check(each.upstream, each.meta, (*at, "upstream"), (*at, "meta"))
     for index, mirror in enumerate(route.mirrors):
         at = ("mirror", index) if isinstance(route.mirror, tuple) else ("mirror",)
-        _check_part(mirror.to, mirror.meta, settings, problems, (*at, "to"), (*at, "meta"))
+        parts.check(mirror.to, mirror.meta, (*at, "to"), (*at, "meta"))
     fallback = route.fallback
     if fallback is not None and fallback.to is not None:
-        _check_part(fallback.to, fallback.meta, settings, problems, ("fallback", "to"), ("fallback", "meta"))
+        parts.check(fallback.to, fallback.meta, ("fallback", "to"), ("fallback", "meta"))
+    if route.to is None or document.lacks(("routes", number, "to")):
+        return
+    if fallback is not None and fallback.to is not None:
         part = fallback.to, frozenset(fallback.meta.items())
-        if route.to is not None and all(each.part == part for each in route.destinations):
+        if all(each.part == part for each in route.destinations):
             problems.add(("fallback", "to"), f"{quoted(fallback.to)} is where this route leads already")
-    if route.to is not None:
-        _check_shares(route, problems)
+    _check_shares(route, problems)
 
 
-def _check_part(
-    upstream: str, meta: Mapping[str, str], settings: GatewaySettings, problems: Problems, at: Loc, at_meta: Loc
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Parts:
     """Names that are used must be defined; facts may be those of endpoints that come later."""
-    found = settings.upstreams.get(upstream)
-    if found is None:
-        near = get_close_matches(upstream, settings.upstreams, 1)
-        problems.add(
-            at,
-            f"upstream {quoted(upstream)} is not defined; defined: {listed(settings.upstreams)}",
-            f"did you mean {quoted(near[0])}?" if near else None,
-        )
-    elif meta and getattr(found, "discovery", None) is None:
-        if not any(meta.items() <= endpoint.meta.items() for endpoint in found.endpoints):
-            words = ", ".join(f"{name}: {value}" for name, value in meta.items())
-            problems.warn(at_meta, f"no endpoint of upstream {quoted(upstream)} has {words}")
+
+    settings: GatewaySettings
+    document: Document
+    problems: Problems
+
+    def check(self, upstream: str, meta: Mapping[str, str], at: Loc, at_meta: Loc) -> None:
+        here = ("upstreams", upstream)
+        found = self.settings.upstreams.get(upstream)
+        if found is None and not self.document.lacks(here):
+            names = self.document.names(here[:1])
+            near = get_close_matches(upstream, names, 1)
+            self.problems.add(
+                at,
+                f"upstream {quoted(upstream)} is not defined; defined: {listed(names)}",
+                f"did you mean {quoted(near[0])}?" if near else None,
+            )
+        elif found is not None and meta and found.discovery is None and not self.document.lacks(here):
+            if not any(meta.items() <= endpoint.meta.items() for endpoint in found.endpoints):
+                words = ", ".join(f"{name}: {value}" for name, value in meta.items())
+                self.problems.warn(at_meta, f"no endpoint of upstream {quoted(upstream)} has {words}")
 
 
 def _check_shares(route: RouteSettings, problems: Problems) -> None:
@@ -56,7 +68,7 @@ def _check_shares(route: RouteSettings, problems: Problems) -> None:
     for index, each in enumerate(route.destinations):
         first = seen.setdefault((each.part, each.when.model_dump_json() if each.when is not None else ""), index)
         if first != index:
-            problems.add(("to", index), f"{each} is to[{first}] already", "give one of them the whole weight")
+            problems.add(("to", index), f"{each} is in this list already", "give one of them the whole weight")
     drawn = [each for each in route.destinations if each.when is None]
     if not drawn:
         hint = "add one without `when`"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from edgegw.config.problems import ConfigError, Problem, Problems, quoted
+from edgegw.config.problems import Problem, Problems, quoted
+from edgegw.config.source import Document
 from edgegw.export.settings import parse_listen
 from edgegw.gateway.destinations import check_destinations
 from edgegw.gateway.settings import GatewaySettings
@@ -25,22 +26,23 @@ _OF_UPSTREAMS = ("grpc", "websocket", "retry", "split", "mirror", "fallback")
 """Route keys that mean nothing without `to`."""
 
 
-def check_references(settings: GatewaySettings, problems: Problems) -> None:
+def check_references(settings: GatewaySettings, problems: Problems, document: Document) -> None:
     """Names that are used must be defined, names that must differ must differ, and no place is listened on twice."""
     names: dict[str, int] = {}
     for index, route in enumerate(settings.routes):
-        check_destinations(route, settings, problems.under("routes", index))
+        check_destinations(index, settings, problems.under("routes", index), document)
         for key in _OF_UPSTREAMS:
             if route.to is None and key in route.model_fields_set:
-                problems.add(("routes", index, key), f"{key} is for routes with an upstream; this one has no `to`")
+                words = f"{key} is for routes with an upstream; this one has no `to`"
+                problems.add(("routes", index, key), words, absent=("routes", index, "to"))
         if route.name is not None and names.setdefault(route.name, index) != index:
-            problems.add(("routes", index, "name"), f'routes[{names[route.name]}] is called "{route.name}" already')
-    _check_places(settings, problems)
+            first = document.position(("routes", names[route.name], "name"))
+            problems.add(("routes", index, "name"), f'the route at {first} is called "{route.name}" already')
+    _check_places(settings, problems, document)
     for index, listen in enumerate(settings.listen):
         if listen.redirect == "https" and not any(other.tls for other in settings.listen):
-            problems.warn(
-                ("listen", index, "redirect"), "no listener here speaks TLS; the redirect leads out of this gateway"
-            )
+            words = "no listener here speaks TLS; the redirect leads out of this gateway"
+            problems.add(("listen", index, "redirect"), words, severity="warning", absent=("listen",))
 
 
 class _Tcp(NamedTuple):
@@ -59,21 +61,22 @@ class _Tcp(NamedTuple):
         return bool({self.host, other.host} & wild) and (":" in self.host) == (":" in other.host)
 
 
-def _check_places(settings: GatewaySettings, problems: Problems) -> None:
+def _check_places(settings: GatewaySettings, problems: Problems, document: Document) -> None:
     names: dict[str, int] = {}
     places: list[tuple[_Tcp, str]] = []
     for index, listen in enumerate(settings.listen):
+        place = _place(listen, problems.under("listen", index)) if listen.port is not None else None
+        if document.lacks(("listen", index)):
+            # It may be meant for another place.
+            continue
         if names.setdefault(listen.name, index) != index:
-            problems.add(("listen", index), f"listen[{names[listen.name]}] listens on {listen.name} already")
-            continue
-        if listen.port is None:
-            continue
-        place = _place(listen, problems.under("listen", index))
-        if place is not None:
+            first = document.position(("listen", names[listen.name]))
+            problems.add(("listen", index), f"the listener at {first} listens on {listen.name} already")
+        elif place is not None:
             taken = next((words for other, words in places if other.meets(place)), None)
             if taken is not None:
                 problems.add(("listen", index), f"{listen.name} is taken: {taken}")
-            places.append((place, f"listen[{index}] listens on {listen.name}"))
+            places.append((place, f"the listener at {document.position(('listen', index))} listens on {listen.name}"))
     observe = settings.observe.listen
     if observe is not None:
         host, port = parse_listen(observe)
@@ -97,15 +100,12 @@ def _place(listen: ListenSettings, problems: Problems) -> _Tcp | None:
         return None
 
 
-def without_guesses(error: ConfigError) -> ConfigError:
-    """The same error; where a key belongs to a later part, no other key is proposed in its place."""
-    problems = []
-    for problem in error.problems:
-        place = _later_place(problem)
-        if place is not None:
-            problem = replace(problem, hint="this version does not have it", explain=place)
-        problems.append(problem)
-    return ConfigError(problems, error.sources)
+def without_guess(problem: Problem) -> Problem:
+    """The same problem; where a key belongs to a later part, no other key is proposed in its place."""
+    place = _later_place(problem)
+    if place is None:
+        return problem
+    return replace(problem, hint="this version does not have it", explain=place)
 
 
 def _later_place(problem: Problem) -> str | None:

@@ -225,8 +225,8 @@ class GatewayService(MultiService):
     def _read(self, document: Document | None, depends: list[Path]) -> Loaded:
         """In a thread: reading thousands of routes takes a good part of a second, and the loop has better things to do."""
         if document is None:
-            return read(self.config_path, depends=depends.extend)
-        return accept(document, self._base_dir)
+            return read(self.config_path, depends=depends.extend, defer=True)
+        return accept(document, self._base_dir, defer=True)
 
     def _try(self, loaded: Loaded) -> Verdict:
         problems, now = Problems(), self.snapshot

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgegw.config.problems import Problems
 from edgegw.gateway.assembly import Assembly
 from edgegw.gateway.entrances import Entrances
-from edgegw.gateway.loading import Loaded, check_ports
+from edgegw.gateway.loading import Loaded, build, check_ports
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.gateway.snapshot import Snapshot
@@ -41,19 +41,24 @@ class Stage:
         self._held_state: str | None = None
 
     def build(self, loaded: Loaded, problems: Problems, old: Snapshot | None) -> Snapshot:
-        """Everything but sockets and log files. What can't be built is in `problems`, with the warnings of `loaded`."""
-        problems.extend(loaded.warnings)
+        """Everything but sockets and log files. What can't be built is in `problems`, with what was found in `loaded` before.
+
+        Raises:
+            ConfigError: as `loading.build`.
+        """
         self._check_restart(loaded.settings, loaded.base_dir, problems)
-        return self._assembly.build(loaded.document, loaded.settings, loaded.base_dir, problems, old)
+        return build(self._assembly, loaded, problems, old)
 
     def prepare(self, loaded: Loaded, problems: Problems, old: Snapshot | None) -> Ready:
         """The same, sockets and log files included; they are opened last and change nothing yet.
 
         Raises:
-            ConfigError: with everything that can't be built or, if all can be built, opened. Then nothing stays open.
+            ConfigError: with everything that can't be built or opened. Then nothing stays open.
         """
         snapshot = self.build(loaded, problems, old)
-        problems.raise_if_errors(loaded.document)
+        if problems:
+            self._check_ports(loaded, problems, old)
+            problems.raise_if_errors(loaded.document)
         ready = Ready(snapshot, self._entrances.open_new(loaded.settings, snapshot.terms, problems, loaded.base_dir))
         try:
             self._observation.prepare(loaded.settings.observe, loaded.base_dir, problems.under("observe"))
@@ -70,10 +75,13 @@ class Stage:
             ConfigError: with everything that can't be built or opened.
         """
         self.build(loaded, problems, old)
-        observe = old.settings.observe.listen
+        self._check_ports(loaded, problems, old)
+        problems.raise_if_errors(loaded.document)
+
+    def _check_ports(self, loaded: Loaded, problems: Problems, old: Snapshot | None) -> None:
+        observe = old.settings.observe.listen if old is not None else None
         held = {*self._entrances.listeners, *([observe] if observe is not None else ())}
         check_ports(loaded, problems, held, at_once=True)
-        problems.raise_if_errors(loaded.document)
 
     def discard(self, ready: Ready) -> None:
         """The configuration is not taken: close what was opened for it."""

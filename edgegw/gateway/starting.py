@@ -11,7 +11,7 @@ from edgegw.config.report import render
 from edgegw.export.writer import STANDARD
 from edgegw.gateway.assembly import Resources
 from edgegw.gateway.builtins import Parts
-from edgegw.gateway.loading import Loaded, read
+from edgegw.gateway.loading import Loaded, read_to_serve
 from edgegw.gateway.logplace import LogPlace
 from edgegw.gateway.observation import Observation
 from edgegw.gateway.secret import kept_secret
@@ -33,7 +33,7 @@ DID_NOT_START = "edgegw did not start."
 def read_or_exit(path: str, stderr: TextIO) -> Loaded:
     """Read a configuration; a wrong one is told in full and ends the process with status 1."""
     try:
-        return read(path)
+        return read_to_serve(path)
     except ConfigError as error:
         raise _refused(error, stderr) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edgegw.exchange.interfaces import Middleware, Responder
 from edgegw.exchange.model import Exchange, Outcome, Response
@@ -51,10 +51,10 @@ class InFlight:
         self._next = following
         self._metrics = metrics
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Count, go on; `Telemetry.ended` counts it out."""
         self._metrics.begin()
-        return await self._next(exchange)
+        return self._next(exchange)
 
 
 class Telemetry:

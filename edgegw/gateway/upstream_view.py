@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from edgegw.config.units import format_duration
 from edgegw.discovery.feed import Feed
 from edgegw.upstream.cluster import Cluster
 from edgegw.upstream.endpoint import Endpoint, Probed
+from edgegw.upstream.health.settings import HealthSettings
 
 
 def upstreams(clusters: Iterable[Cluster], feeds: Mapping[str, Feed]) -> list[dict[str, Any]]:
@@ -20,17 +22,31 @@ def upstreams(clusters: Iterable[Cluster], feeds: Mapping[str, Feed]) -> list[di
 
 
 def _upstream(cluster: Cluster, feed: Feed | None) -> dict[str, Any]:
-    breaker, selection = cluster.breaker, cluster.selection()
+    breaker, selection, now = cluster.breaker, cluster.selection(), cluster.counsel.now
     return {
         "name": cluster.name,
-        "balance": cluster.settings.balance.custom or cluster.settings.balance.by,
+        "balance": now.balance.custom or now.balance.by,
+        "health": _probe(now.health) if now.health is not None else None,
+        "advice": cluster.counsel.describe(),
         "panic": selection.panics,
-        "breaker": {"state": breaker.state, "facts": repr(breaker)} if breaker is not None else None,
-        "bulkhead": repr(cluster.bulkhead) if cluster.bulkhead is not None else None,
-        "retry": repr(cluster.retry),
+        "breaker": breaker.describe() if breaker is not None else None,
+        "bulkhead": cluster.bulkhead.describe() if cluster.bulkhead is not None else None,
+        "attempts": cluster.retry.budget.describe(),
         "discovery": feed.describe() if feed is not None else None,
         "endpoints": [_endpoint(each, cluster) for each in cluster.endpoints],
     }
+
+
+def _probe(settings: HealthSettings) -> str:
+    """How endpoints are probed, in words."""
+    how = f"{settings.method} {settings.path}"
+    if settings.tcp is not None:
+        how = "tcp"
+    elif settings.grpc is not None:
+        how = f"grpc {settings.grpc.service}".rstrip()
+    elif settings.custom is not None:
+        how = settings.custom
+    return f"{how} every {format_duration(settings.every)}"
 
 
 def _endpoint(endpoint: Endpoint, cluster: Cluster) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from edgegw.net.geo import GeoDatabases
 from edgegw.net.tls import UpstreamTls
 from edgegw.observe.metrics import Registry
 from edgegw.upstream.address import EndpointUrl
+from edgegw.upstream.advice import spoken
 from edgegw.upstream.balance.custom import CustomBuilder, check_settings, custom_balancer
 from edgegw.upstream.balance.settings import BalanceSettings
-from edgegw.upstream.cluster import Cluster
+from edgegw.upstream.cluster import Cluster, Means
 from edgegw.upstream.connect import Connector
 from edgegw.upstream.environment import Environment
 from edgegw.upstream.geography import Geography
@@ -81,7 +82,8 @@ class Upstreams:
         _check_twice(settings, problems)
         digest = files_digest(settings.tls.paths(base_dir))
         same_ways = old is not None and old.files_digest == digest and _ways(old.settings) == _ways(settings)
-        if old is not None and same_ways and old.settings == settings:
+        # What is written out though it is the default anyway goes before advice from now on.
+        if old is not None and same_ways and old.settings == settings and spoken(old.settings) == spoken(settings):
             return old
         environment = self._environment
         if old is not None and same_ways:
@@ -105,6 +107,11 @@ class Upstreams:
         )
         if settings.health is not None:
             cluster.checks = self._checks(cluster, settings.health, problems.under("health"))
+        # What can be wrong with settings was told above: advice brings nothing that has to be found or read.
+        cluster.means = Means(
+            lambda advised: balancer if advised.custom is not None else self._balancers[advised.by],
+            lambda advised: self._checks(cluster, advised, Problems()),
+        )
         return cluster
 
     def _balancer(self, settings: BalanceSettings, problems: Problems) -> BuildBalancer:
@@ -179,11 +186,12 @@ def _check_introduction(settings: UpstreamSettings, problems: Problems) -> None:
 
 def _check_twice(settings: UpstreamSettings, problems: Problems) -> None:
     """Reports addresses that are there more than once."""
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     for index, each in enumerate(settings.endpoints):
-        if seen.setdefault(each.url, index) != index:
-            words = f"{each.url} is endpoints[{seen[each.url]}] already"
+        if each.url in seen:
+            words = f"{each.url} is in this list already"
             problems.add(("endpoints", index), words, "give one of them a weight instead")
+        seen.add(each.url)
 
 
 def files_digest(files: Iterable[Path]) -> bytes:

@@ -39,6 +39,27 @@ class _Forgeable(dict[bytes, bool]):
         return found
 
 
+class _Told(dict[tuple[str, str], tuple[Field, ...] | None]):
+    """What the upstream is told of a stranger, by his address and scheme; None for a trusted proxy, which speaks for itself."""
+
+    def __init__(self, trusted: CidrSet) -> None:
+        super().__init__()
+        self._trusted = trusted
+
+    def __missing__(self, key: tuple[str, str]) -> tuple[Field, ...] | None:
+        peer, scheme = key
+        told = None
+        if peer not in self._trusted:
+            told = (
+                (_FOR, b"X-Forwarded-For", peer.encode("ascii")),
+                (_PROTO, b"X-Forwarded-Proto", scheme.encode("ascii")),
+            )
+        if len(self) >= _MEMO:
+            self.clear()
+        self[key] = told
+        return told
+
+
 class ClientAddress:
     """Sets `exchange.client`, cleans the fields that speak of it, and writes them anew.
 
@@ -46,11 +67,12 @@ class ClientAddress:
         trusted: `trusted_proxies` of the listener.
     """
 
-    __slots__ = ("_forgeable", "_next", "_trusted")
+    __slots__ = ("_forgeable", "_next", "_told", "_trusted")
 
     def __init__(self, following: Responder, trusted: CidrSet) -> None:
         self._next = following
         self._trusted = trusted
+        self._told = _Told(trusted)
         self._forgeable = _Forgeable()
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
@@ -58,16 +80,16 @@ class ClientAddress:
         connection, request = exchange.connection, exchange.request
         headers, peer = request.headers, connection.peer or UNIX
         exchange.client = peer
-        if peer in self._trusted:
+        told = self._told[peer, request.scheme]
+        if told is None:
             self._believe(exchange, headers, peer)
         else:
             forgeable = self._forgeable
-            kept = [field for field in headers.fields if not forgeable[field[0]]]
-            kept.append((_FOR, b"X-Forwarded-For", peer.encode("ascii")))
-            kept.append((_PROTO, b"X-Forwarded-Proto", request.scheme.encode("ascii")))
+            if any(map(forgeable.__getitem__, headers.first())):
+                headers.replace([field for field in headers.fields if not forgeable[field[0]]])
+            headers.extend(told)
             if request.authority:
-                kept.append((_HOST, b"X-Forwarded-Host", request.authority))
-            headers.replace(kept)
+                headers.append((_HOST, b"X-Forwarded-Host", request.authority))
         tls = connection.tls
         identity = tls.identity if tls is not None else None
         if identity is not None:

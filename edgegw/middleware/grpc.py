@@ -114,7 +114,8 @@ class Grpc:
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Go on, or watch over the call."""
-        if not is_grpc(exchange.request.headers.get(b"content-type")):
+        content_type = exchange.request.headers.get(b"content-type")
+        if content_type is None or not is_grpc(content_type):
             return self._next(exchange)
         return self._watch(exchange)
 

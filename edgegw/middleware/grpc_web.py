@@ -144,7 +144,8 @@ class GrpcWeb:
 
     def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Go on, or translate."""
-        kind = web_kind(exchange.request.headers.get(b"content-type"))
+        content_type = exchange.request.headers.get(b"content-type")
+        kind = web_kind(content_type) if content_type is not None else None
         return self._next(exchange) if kind is None else self._translate(exchange, kind)
 
     async def _translate(self, exchange: Exchange, kind: WebKind) -> Response:

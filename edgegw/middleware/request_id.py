@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
@@ -17,7 +17,7 @@ _valid = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
 
 class RequestId:
-    """Sets `exchange.id` and the X-Request-ID of request and response.
+    """Sets `exchange.id` and the X-Request-ID of the request; that of every answer is set by `name_answer`.
 
     An id that came is kept only from a trusted proxy and in a harmless alphabet: a stranger's would let him forge log lines that
     look like somebody else's.
@@ -34,25 +34,19 @@ class RequestId:
         self._draw = draw
         self._ids: list[str] = []
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         """Identify, then go on."""
         headers = exchange.request.headers
         came = headers.get(_LOWER)
         if came is not None and self._believes(exchange) and _valid(came):
-            value = came
             exchange.id = came.decode("ascii")
         else:
             ids = self._ids or self._refill()
             exchange.id = ids.pop()
-            value = exchange.id.encode("ascii")
             if came is not None:
                 headers.remove(_LOWER)
-            headers.append((_LOWER, REQUEST_ID, value))
-        response = await self._next(exchange)
-        if _LOWER in response.headers:
-            response.headers.remove(_LOWER)
-        response.headers.append((_LOWER, REQUEST_ID, value))
-        return response
+            headers.append((_LOWER, REQUEST_ID, exchange.id.encode("ascii")))
+        return self._next(exchange)
 
     def _believes(self, exchange: Exchange) -> bool:
         """Whether a trusted proxy said it, and said one thing: of two ids one is the stranger's behind it."""
@@ -64,3 +58,11 @@ class RequestId:
         drawn = self._draw(16 * _DRAW).hex()
         self._ids = [drawn[at : at + 32] for at in range(0, len(drawn), 32)]
         return self._ids
+
+
+def name_answer(exchange: Exchange, response: Response) -> None:
+    """Give the id back with the answer, in place of any that came with it."""
+    headers = response.headers
+    if _LOWER in headers:
+        headers.remove(_LOWER)
+    headers.append((_LOWER, REQUEST_ID, exchange.id.encode("ascii")))

@@ -11,13 +11,13 @@ from edgegw.errors import GatewayError, Side
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
 from edgegw.exchange.render import render
-from edgegw.middleware.request_id import REQUEST_ID
+from edgegw.middleware.request_id import name_answer
 
 _log = Logger("edgegw.middleware.rescue")
 
 
 class Rescue:
-    """Renders errors; a bug in a layer below harms only its own exchange.
+    """Renders errors; a bug in a layer below harms only its own exchange. Every answer bears the id of its exchange.
 
     Args:
         rejected: told the reason of every error that is answered.
@@ -32,18 +32,22 @@ class Rescue:
     async def __call__(self, exchange: Exchange) -> Response:
         """The answer, or an error's."""
         try:
-            return await self._next(exchange)
+            response = await self._next(exchange)
         except GatewayError as error:
-            failure = error
+            response = self._answer(exchange, error)
         except CancelledError:
-            failure = GatewayError(499, "downstream_left", side=Side.DOWNSTREAM)
+            response = self._answer(exchange, GatewayError(499, "downstream_left", side=Side.DOWNSTREAM))
         except Exception:
             _log.failure("request {request_id} failed", request_id=exchange.id)
-            failure = GatewayError(500, "internal_error")
-        exchange.failure = failure
-        self._rejected(failure.reason)
-        response = render(failure, exchange)
+            response = self._answer(exchange, GatewayError(500, "internal_error"))
         if exchange.id:
-            # The layer that adds it to answers is below this one and saw none.
-            response.headers.add(REQUEST_ID, exchange.id.encode("ascii"))
+            name_answer(exchange, response)
         return response
+
+    def _answer(self, exchange: Exchange, error: GatewayError) -> Response:
+        # The exchange keeps its error, and the frames that the error went through know the exchange: without letting go of them
+        # every refusal would wait for the garbage collector, with all that it holds.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        exchange.failure = error
+        self._rejected(error.reason)
+        return render(error, exchange)

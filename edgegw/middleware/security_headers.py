@@ -40,12 +40,13 @@ class SecurityHeaders:
         fields: for every answer. hsts: for answers over TLS, or None.
     """
 
-    __slots__ = ("_fields", "_next", "_secure_fields")
+    __slots__ = ("_fields", "_names", "_next", "_secure_fields")
 
     def __init__(self, following: Responder, fields: list[wire.Field], hsts: wire.Field | None) -> None:
         self._next = following
         self._fields = fields
         self._secure_fields = [*fields, hsts] if hsts is not None else fields
+        self._names = frozenset(field[0] for field in self._secure_fields)
 
     async def __call__(self, exchange: Exchange) -> Response:
         """Add what the answer does not have."""
@@ -53,12 +54,14 @@ class SecurityHeaders:
         try:
             response = await self._next(exchange)
         except GatewayError as error:
-            has = {name.lower() for name, _ in error.headers}
-            error.headers += tuple((name, value) for lower, name, value in fields if lower not in has)
+            has = [name.lower() for name, _ in error.headers]
+            error.headers += tuple([field[1:] for field in fields if field[0] not in has])
             raise
         headers = response.headers
         first = headers.first()
-        headers.extend([field for field in fields if field[0] not in first])
+        if not self._names.isdisjoint(first):
+            fields = [field for field in fields if field[0] not in first]
+        headers.extend(fields)
         return response
 
 

@@ -23,6 +23,12 @@ _MEMO_KEY_MAX = 64
 
 
 def _parse(text: str) -> _Address | None:
+    # No literal is so long; and what is remembered is bounded in length too.
+    return _parsed(text) if len(text) <= _MEMO_KEY_MAX else None
+
+
+@lru_cache(maxsize=_MEMO_MAX)
+def _parsed(text: str) -> _Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

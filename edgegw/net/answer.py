@@ -53,6 +53,7 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
             `response_length_mismatch` for a body that is known not to be as long as announced.
     """
     head, status, headers = exchange.head, response.status, response.headers
+    first = headers.first()
     keep = keep and head.keep_alive and not response.close
     body = response.body
     length = body.length
@@ -63,7 +64,7 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
         return _frame_takeover(response, date)
     if head.method == "HEAD" or status == 304:
         bodiless = True
-        if b"content-length" in headers:
+        if b"content-length" in first:
             own = _OWN_BUT_LENGTH
         elif length and head.method == "HEAD":
             extra.append((b"content-length", b"Content-Length", b"%d" % length))
@@ -77,7 +78,7 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
                 500, "response_length_mismatch", phase=Phase.SEND, detail=f"{body.size} of {length} bytes"
             )
         said = b"%d" % length
-        if headers.get(b"content-length") == said and len(headers.get_all(b"content-length")) == 1:
+        if headers.get_all(b"content-length") == [said]:
             own = _OWN_BUT_LENGTH
         else:
             extra.append((b"content-length", b"Content-Length", said))
@@ -90,11 +91,10 @@ def frame_answer(exchange: Exchange, response: Response, keep: bool, date: Calla
         extra.append(_CLOSE)
     elif head.version == "1.0":
         extra.append(_KEEP_ALIVE)
-    if b"date" not in headers:
+    if b"date" not in first:
         extra.append(date())
-    fields = [field for field in headers.fields if field[0] not in own]
-    fields += extra
-    return Framed(encode_response_head(status, response.reason, fields), keep, chunked, bodiless)
+    kept = headers.fields if own.isdisjoint(first) else [field for field in headers.fields if field[0] not in own]
+    return Framed(encode_response_head(status, response.reason, [*kept, *extra]), keep, chunked, bodiless)
 
 
 def _frame_takeover(response: Response, date: Callable[[], Field]) -> Framed:

@@ -274,9 +274,9 @@ def _load_certificates(settings: ListenTls, problems: Problems, base_dir: Path, 
     if settings.cert is not None and settings.key is not None:
         pairs.append((CertificateFiles(cert=settings.cert, key=settings.key), problems))
     elif settings.cert is not None:
-        problems.add(("cert",), "a certificate needs its key", 'add "key: FILE"')
+        problems.add(("cert",), "a certificate needs its key", 'add "key: FILE"', absent=("key",))
     elif settings.key is not None:
-        problems.add(("key",), "a key needs its certificate", 'add "cert: FILE"')
+        problems.add(("key",), "a key needs its certificate", 'add "cert: FILE"', absent=("cert",))
     elif not settings.certs:
         problems.add((), "TLS needs a certificate", 'add "cert: FILE" and "key: FILE"')
     pairs += [(files, problems.under("certs", number)) for number, files in enumerate(settings.certs)]
@@ -290,9 +290,8 @@ def _load_client_authorities(
     if settings.ca is not None:
         return load_authorities(settings.ca, problems.under("ca"), base_dir, now)
     if settings.mode != "off":
-        problems.add(
-            ("mode",), f'"{settings.mode}" needs the authorities that sign client certificates', 'add "ca: FILE"'
-        )
+        words = f'"{settings.mode}" needs the authorities that sign client certificates'
+        problems.add(("mode",), words, 'add "ca: FILE"', absent=("ca",))
     return []
 
 

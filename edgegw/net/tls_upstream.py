@@ -264,9 +264,9 @@ def _load_own(settings: UpstreamTlsSettings, problems: Problems, base_dir: Path,
     if settings.cert is not None and settings.key is not None:
         return load_certificate(settings.cert, settings.key, problems, base_dir, names_needed=False, now=now)
     if settings.cert is not None:
-        problems.add(("cert",), "a certificate needs its key", 'add "key: FILE"')
+        problems.add(("cert",), "a certificate needs its key", 'add "key: FILE"', absent=("key",))
     if settings.key is not None:
-        problems.add(("key",), "a key needs its certificate", 'add "cert: FILE"')
+        problems.add(("key",), "a key needs its certificate", 'add "cert: FILE"', absent=("cert",))
     return None
 
 

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Response
-from edgegw.net.call import Call, Owner
+from edgegw.net.call import Call, Owner, Upload
 from edgegw.net.stall import TAKEN, unsent
 from edgegw.net.tls_transport import TlsError
 from edgegw.runtime.wheel import Wheel
@@ -30,19 +30,13 @@ from edgegw.wire.headers import Field
 from edgegw.wire.http1 import Http1Limits, ResponseCodec
 from edgegw.wire.http1_encode import encode_chunk, encode_last_chunk, encode_request_head
 
-__all__ = ["Call", "Http1Upstream", "Owner"]
-
 LINGER_S = 2.0
 """How long the end of an idle connection may take before it is cut."""
 
 
 @implementer(IPushProducer)
 class Http1Upstream(Protocol):
-    """One connection to one endpoint.
-
-    Args:
-        wheel: for its deadlines. limits: of the response codec.
-    """
+    """One connection to one endpoint. wheel: for its deadlines. limits: of the response codec."""
 
     transport: Any
     room = 1
@@ -129,7 +123,7 @@ class Http1Upstream(Protocol):
             fires with the response when its head is here, its body still flowing; fails with `GatewayError`.
 
         Raises:
-            GatewayError: 500 `unsafe_head`; nothing was sent then, and the connection is free again.
+            GatewayError: 500 `unsafe_head`; nothing was sent then, and the connection is free again, or ends if nobody owns it.
         """
         assert self._call is None
         try:
@@ -137,6 +131,9 @@ class Http1Upstream(Protocol):
         except GatewayError:
             if self.owner is not None:
                 self.owner.idle(self)
+            else:
+                # It was made for this call, and nobody waits to have it back.
+                self.retire()
             raise
         self._codec.expect(call.method, upgrade=call.upgrade)
         self._call = call
@@ -255,14 +252,14 @@ class Http1Upstream(Protocol):
                 self._fail(502, event.reason, event.detail)  # type: ignore[union-attr, arg-type]
                 break
             else:
-                response = self._begin(event, call)  # type: ignore[arg-type]
+                response = self._begin(event, call, events[-2:])  # type: ignore[arg-type]
                 if response is not None:
                     answer, self._answer = self._answer, None
         # With everything of its body that came along, so that they leave together.
         if response is not None and answer is not None:
             answer.callback(response)
 
-    def _begin(self, head: ResponseHead, call: Call) -> Response | None:
+    def _begin(self, head: ResponseHead, call: Call, behind: list[Event]) -> Response | None:
         if head.status == 101:
             return Response(101, head.headers)  # It was asked for; the codec holds what comes behind it.
         if head.status < 200:
@@ -270,7 +267,10 @@ class Http1Upstream(Protocol):
                 head.headers.remove_all(hop_by_hop(head.headers))
                 call.informational(head)
             return None
-        length = head.length
+        length, data = head.length, behind[0]
+        if data.__class__ is bytes and len(data) == length:
+            # All of it came in this read, as most answers do: nothing has to flow.
+            return Response(head.status, head.headers, Body.of(data), reason=head.reason)
         self._body = body = Body(None if length == UNTIL_CLOSE else length, self)
         self._deadline.set(call.idle_timeout_s)
         return Response(head.status, head.headers, body, reason=head.reason)
@@ -321,18 +321,23 @@ class Http1Upstream(Protocol):
 
     def _finish(self, error: GatewayError) -> None:
         """Cut the connection, then tell whoever waits: the caller before the head, the body's reader after it."""
-        call, body, answer = self._call, self._body, self._answer
-        self._call = self._body = self._answer = None
-        upload = call.body if call is not None and self._sending else None
-        self._sending = False
-        self._head = b""
-        self.close()
+        body, answer, self._answer = self._body, self._answer, None
+        upload = self._let_go()
         if body is not None:
             body.abort(error)
         if answer is not None:
             answer.errback(error)
         elif upload is not None:
             upload.cancel()
+
+    def _let_go(self) -> Upload | None:
+        """Cut the connection, with what it carries. Returns: the upload that was under way."""
+        upload = self._call.body if self._call is not None and self._sending else None
+        self._call = self._body = None
+        self._sending = False
+        self._head = b""
+        self.close()
+        return upload
 
     def _expired(self) -> None:
         call, body = self._call, self._body
@@ -382,15 +387,7 @@ class Http1Upstream(Protocol):
 
     def cancel(self) -> None:
         """Nobody reads the response any more."""
-        call = self._call
-        if call is None:
-            return
-        upload = call.body if self._sending else None
-        self._call = self._body = None
-        self._sending = False
-        self._head = b""
-        self.close()
-        if upload is not None:
+        if self._call is not None and (upload := self._let_go()) is not None:
             upload.cancel()
 
     def __repr__(self) -> str:

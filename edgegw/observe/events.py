@@ -14,11 +14,12 @@ KINDS = {
     "endpoint_changed": "its weight, zone, tier or facts are others",
     "endpoint_held": "it may not be chosen: pending, failing, ejected, not_ready, drained",
     "endpoint_released": "one reason against it is gone",
+    "upstream_changed": "what a source advises changed how it is balanced or probed",
     "breaker_changed": "a breaker is admitting, refusing or probing",
     "panic_changed": "so few endpoints are free that all are used, or that is over",
     "source_stale": "a discovery source does not answer; what it said last holds",
     "source_recovered": "it answers again",
-    "source_refused": "it named something that cannot be an endpoint, or changes faster than it may",
+    "source_refused": "it named something that cannot be an endpoint, advised what cannot be, or changes faster than it may",
 }
 
 KEPT = 1024

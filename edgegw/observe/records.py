@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -141,7 +141,7 @@ class JsonRecords:
             _add_upstream(record, exchange, duration_s)
         else:
             record["gateway_ms"] = record["duration_ms"]
-        self._add_fields(record, head.headers.get)
+        self._add_fields(record, head.headers.first())
         if connection.tls is not None:
             _add_tls(record, connection.tls)
         route = exchange.route.name if exchange.route is not None else ""
@@ -152,14 +152,14 @@ class JsonRecords:
             clean = {key: visible(value) if isinstance(value, str) else value for key, value in record.items()}
             return orjson.dumps(clean)[:-1] + self._tail(route)
 
-    def _add_fields(self, record: dict[str, Any], get: Callable[[bytes], bytes | None]) -> None:
-        value = get(b"user-agent")
+    def _add_fields(self, record: dict[str, Any], first: Mapping[bytes, bytes]) -> None:
+        value = first.get(b"user-agent")
         if value is not None:
             record["user_agent"] = text(value if len(value) <= MAX_FIELD else value[:MAX_FIELD] + b"...")
-        value = get(b"referer")
+        value = first.get(b"referer")
         if value is not None:
             record["referer"] = self._masker.url(text(value if len(value) <= MAX_FIELD else value[:MAX_FIELD] + b"..."))
-        value = get(b"traceparent")
+        value = first.get(b"traceparent")
         if value is not None:
             trace = trace_id(value)
             if trace:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from edgegw.errors import GatewayError
@@ -13,8 +14,8 @@ from edgegw.errors import GatewayError
 class FieldsShape(Protocol):
     """`edgegw.wire.headers.Headers`."""
 
-    def get(self, lower: bytes, default: bytes | None = None) -> bytes | None:
-        """The first value of a name."""
+    def first(self) -> Mapping[bytes, bytes]:
+        """Lower-case name to first value."""
 
 
 class HeadShape(Protocol):

@@ -14,7 +14,7 @@ class Captures:
     `{name}` is captured without `;parameters` (as it was compared), `**` with them (it is forwarded, not compared).
     """
 
-    __slots__ = ("_deep", "_host", "_inner", "_names", "_segments")
+    __slots__ = ("_deep", "_host", "_inner", "_names", "_segments", "_tail")
 
     def __init__(self, match: Match) -> None:
         self._segments = segments = match.segments
@@ -23,9 +23,15 @@ class Captures:
         deep = [index for index, segment in enumerate(segments) if segment.kind == DEEP]
         self._deep = deep[-1] if deep else -1
         self._inner = bool(deep) and deep != [len(segments) - 1]
+        # The most common pattern captures nothing but its end: how many segments that is behind, the empty one before the first
+        # slash counted; 0 for any other pattern.
+        self._tail = self._deep + 1 if deep and not (self._inner or self._names or self._host) else 0
 
     def __call__(self, host: str, path: str) -> dict[str, str]:
         """Read the parameters from a host and a path that are known to fit."""
+        if self._tail:
+            cut = path.split("/", self._tail)
+            return {REST: cut[-1] if len(cut) > self._tail else ""}
         params: dict[str, str] = {}
         if self._host:
             params[self._host] = host.partition(".")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,25 +40,30 @@ class Router:
 
     __slots__ = ()
 
-    async def __call__(self, exchange: Exchange) -> Response:
+    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
         if exchange.refused is not None:
             raise exchange.refused
         head = exchange.head
         if head.path == "*":
-            return _about_the_gateway(exchange)
+            return _at_once(_about_the_gateway(exchange))
         if head.redirect is not None:
-            return _to_normal_path(head.redirect, head.query)
+            return _at_once(_to_normal_path(head.redirect, head.query))
         if head.method == "OPTIONS" and (asked := head.headers.get(b"access-control-request-method")) is not None:
             permit = _preflight(exchange, asked)
             if permit is not None:
-                return permit
+                return _at_once(permit)
         found = exchange.snapshot.tree.find(exchange)
-        if found.__class__ is Found:
-            exchange.route = route = found.value
-            exchange.request.params = found.params
-            answer: Response = await route.responder(exchange)
-            return answer
-        raise _refusal(found)
+        if found.__class__ is not Found:
+            raise _refusal(found)
+        exchange.route = route = found.value
+        exchange.request.params = found.params
+        answer: Awaitable[Response] = route.responder(exchange)
+        return answer
+
+
+async def _at_once(response: Response) -> Response:
+    """What a responder returns that need not wait."""
+    return response
 
 
 def _refusal(found: Refused | None) -> GatewayError:

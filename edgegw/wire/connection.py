@@ -92,6 +92,8 @@ def hop_by_hop(headers: Headers) -> frozenset[bytes]:
     value = first.get(b"connection")
     te = first.get(b"te")
     if value is None:
+        if te is None:
+            return HOP_BY_HOP
         drop = HOP_BY_HOP
     else:
         if len(first) != len(headers.fields):

@@ -90,6 +90,37 @@ _OF_ANSWERS: Mapping[int, Code] = {
 }
 
 
+_HTTP: Mapping[int, int] = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+
+
+def read_code(value: bytes) -> int:
+    """The code that a grpc-status says; UNKNOWN if it is no number."""
+    return int(value) if value.isdigit() and len(value) <= 9 else int(Code.UNKNOWN)
+
+
+def http_status(code: int) -> int:
+    """The HTTP status of a code, as google/rpc/code.proto has it and Envoy; 500 for one that there is not."""
+    return _HTTP.get(code, 500)
+
+
 def code_of_error(status: int, reason: str = "") -> Code:
     """The code for an error of the gateway's own.
 

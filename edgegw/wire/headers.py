@@ -6,7 +6,7 @@ came, and the value without surrounding white space. All three are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 
 Field = tuple[bytes, bytes, bytes]
 
@@ -30,9 +30,9 @@ class Headers:
 
     def _index(self) -> dict[bytes, bytes]:
         fields = self.fields
-        first = {field[0]: field[2] for field in fields}
+        first = {lower: value for lower, _, value in fields}
         if len(first) != len(fields):
-            first = {field[0]: field[2] for field in reversed(fields)}
+            first = {lower: value for lower, _, value in reversed(fields)}
         self._first = first
         return first
 
@@ -46,12 +46,18 @@ class Headers:
 
     def get_all(self, lower: bytes) -> list[bytes]:
         """Every value of a name, in wire order."""
-        if lower not in (self._first or self._index()):
+        first = self._first or self._index()
+        if lower not in first:
             return []
+        if len(first) == len(self.fields):
+            return [first[lower]]
         return [field[2] for field in self.fields if field[0] == lower]
 
     def joined(self, lower: bytes) -> bytes | None:
         """All values of a name as one comma-separated list (RFC 9110 5.3), or None."""
+        first = self._first or self._index()
+        if len(first) == len(self.fields):
+            return first.get(lower)
         values = self.get_all(lower)
         return b", ".join(values) if values else None
 
@@ -102,14 +108,19 @@ class Headers:
 
     def remove(self, lower: bytes) -> None:
         """Drop every field of this name."""
-        if lower in (self._first or self._index()):
+        first = self._first or self._index()
+        if lower in first:
             self.fields = [field for field in self.fields if field[0] != lower]
-            self._first = None
+            del first[lower]
 
-    def remove_all(self, lowers: Container[bytes]) -> None:
+    def remove_all(self, lowers: Set[bytes]) -> None:
         """Drop every field whose name is in the set."""
-        self.fields = [field for field in self.fields if field[0] not in lowers]
-        self._first = None
+        first = self._first or self._index()
+        gone = first.keys() & lowers
+        if gone:
+            self.fields = [field for field in self.fields if field[0] not in gone]
+            for lower in gone:
+                del first[lower]
 
     def copy(self) -> Headers:
         """A list of its own; the fields themselves are immutable."""

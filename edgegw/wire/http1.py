@@ -7,7 +7,7 @@ another protocol, or a body, can never be taken for a request.
 
 from __future__ import annotations
 
-from edgegw.wire.events import END, Event, RequestHead, ResponseHead, Violation
+from edgegw.wire.events import END, Event, ResponseHead, Violation
 from edgegw.wire.http1_codec import CHUNKED, DEAF, HEAD, HELD, IDLE, LENGTH, TO_CLOSE, Codec
 from edgegw.wire.http1_fields import REQUEST_FIELDS, RESPONSE_FIELDS, Refused
 from edgegw.wire.http1_limits import METHODS, RESPONSE_LIMITS, Http1Limits
@@ -119,10 +119,14 @@ class RequestCodec(Codec):
         if found is None:
             return len(data)
         after, lines = found
-        head = self._read_head(data, start, after, lines)
+        line = lines.pop(0)
+        try:
+            head = build_request(line, lines, after - start, self._limits)
+        except Refused as error:
+            raise self._first_fault(error, line, data, start, after) from None
         self._blank_line = False
         self._keep_alive = head.keep_alive
-        self._switches = bool(head.upgrade) or head.method == "CONNECT"
+        self._switches = head.upgrade != () or head.method == "CONNECT"
         events.append(head)
         self._start_body(head.length, events)
         return after
@@ -139,13 +143,6 @@ class RequestCodec(Codec):
         if first == _TLS_HANDSHAKE and not self._secure:
             raise Refused(400, "tls_on_plain_port", "the first byte is that of a TLS handshake")
         return False
-
-    def _read_head(self, data: bytes, start: int, after: int, lines: list[bytes]) -> RequestHead:
-        line = lines.pop(0)
-        try:
-            return build_request(line, lines, after - start, self._limits)
-        except Refused as error:
-            raise self._first_fault(error, line, data, start, after) from None
 
     def _finish(self) -> None:
         if self._switches:

@@ -14,12 +14,13 @@ _STATES = ("idle", "head", "length body", "chunked body", "body until close", "h
 class Codec:
     """One direction of one connection; `http1` derives the two there are."""
 
-    __slots__ = ("_buffer", "_decoder", "_left", "_limits", "_line_read", "_scanned", "_state")
+    __slots__ = ("_buffer", "_decoder", "_left", "_limits", "_line_read", "_longest_line", "_scanned", "_state")
 
     _table: FieldTable
 
     def __init__(self, limits: Http1Limits, state: int) -> None:
         self._limits = limits
+        self._longest_line = limits.start_line
         self._state = state
         self._buffer = b""
         self._scanned = 0
@@ -78,7 +79,9 @@ class Codec:
             self._left = length
 
     def _length_body(self, data: bytes, start: int, events: list[Event]) -> int:
-        stop = min(len(data), start + self._left)
+        stop = start + self._left
+        if stop > len(data):
+            stop = len(data)
         events.append(data[start:stop])
         self._left -= stop - start
         if not self._left:
@@ -116,15 +119,14 @@ class Codec:
         Raises:
             Refused: the head can no longer become acceptable.
         """
-        limits = self._limits
-        stop = data.find(b"\r\n\r\n", start, start + limits.head)
+        stop = data.find(b"\r\n\r\n", start, start + self._limits.head)
         if stop < 0:
             self._partial_head(data, start)
             return None
         self._scanned = 0
         self._line_read = False
         lines = data[start:stop].split(b"\r\n")
-        if len(lines[0]) > limits.start_line:
+        if len(lines[0]) > self._longest_line:
             self._refuse_start_line(data, start)
         return stop + 4, lines
 

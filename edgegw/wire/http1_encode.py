@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from edgegw.errors import GatewayError, Phase, Side
 from edgegw.wire.headers import Field
+from edgegw.wire.http1_limits import METHODS
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """The answer to `Expect: 100-continue` when somebody wants the body."""
@@ -20,6 +21,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 _is_method = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_target = re.compile(r"[!-~]+").fullmatch
 _is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_BREAKS = b"\r\n\x00"
 _NAMES = 2048
 _LINES = 512
 
@@ -53,7 +55,7 @@ def encode_request_head(method: str, target: str, fields: Sequence[Field]) -> by
     Raises:
         GatewayError: 500 `unsafe_head` if a line break, NUL or malformed name would be sent.
     """
-    if not _is_target(target) or not _is_method(method):
+    if not _is_target(target) or (method not in METHODS and not _is_method(method)):
         raise _unsafe("method or target")
     return _head(f"{method} {target} HTTP/1.1".encode("ascii"), fields)
 
@@ -96,8 +98,8 @@ def encode_last_chunk(trailers: Sequence[Field] = ()) -> bytes:
 def _head(line: bytes, fields: Sequence[Field]) -> bytes:
     openings = _OPENINGS
     head = b"".join([line, *[openings[name] + value for _, name, value in fields], b"\r\n\r\n"])
-    breaks = len(fields) + 2
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\x00" in head:
+    # One pass: each of our line breaks is two of them, and there may be no other.
+    if len(head) - len(head.translate(None, _BREAKS)) != 2 * len(fields) + 4:
         raise _unsafe("a line break or NUL in a field")
     return head
 

@@ -103,7 +103,7 @@ def parse_headers(lines: list[bytes], size: int, most: int, longest: int, table:
             raise Refused(400, "space_before_first_field", "white space before the first field")
         if size > longest and len(max(lines, key=len)) > longest:
             raise Refused(431, "field_too_large", "a header line longer than the cap")
-    return Headers([table[line] for line in lines])
+    return Headers(list(map(table.__getitem__, lines)))
 
 
 def refuse_bad_bytes(data: bytes, start: int, end: int) -> None:

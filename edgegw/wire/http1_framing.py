@@ -24,7 +24,11 @@ def body_length(headers: Headers, version: str, absent: int) -> int | None:
     if b"transfer-encoding" in first:
         _check_coding(headers, version, raw)
         return None
-    return absent if raw is None else _content_length(headers, raw)
+    if raw is None:
+        return absent
+    if len(first) != len(headers.fields) and len(headers.get_all(b"content-length")) > 1:
+        raise Refused(400, "duplicate_content_length", "more than one Content-Length")
+    return _content_length(raw)
 
 
 def _check_coding(headers: Headers, version: str, content_length: bytes | None) -> None:
@@ -48,9 +52,7 @@ def _refuse_coding(value: bytes) -> NoReturn:
     raise Refused(501, "unknown_transfer_coding", f"Transfer-Encoding {value[:64]!r}")
 
 
-def _content_length(headers: Headers, raw: bytes) -> int:
-    if len(headers.first()) != len(headers.fields) and len(headers.get_all(b"content-length")) > 1:
-        raise Refused(400, "duplicate_content_length", "more than one Content-Length")
+def _content_length(raw: bytes) -> int:
     if not raw.isdigit():
         raise Refused(400, "bad_content_length", "Content-Length is not a row of digits")
     # Python refuses to convert more than 4300 digits, so their number is bounded first.

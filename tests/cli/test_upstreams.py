@@ -32,10 +32,12 @@ ENDPOINT = {
 UPSTREAM = {
     "name": "users",
     "balance": "round_robin",
+    "health": None,
+    "advice": None,
     "panic": False,
-    "breaker": {"state": "admitting", "facts": "<Breaker admitting>"},
-    "bulkhead": None,
-    "retry": "",
+    "breaker": {"state": "admitting", "words": "admitting, 1 of 9 failed within 10 s, 0 in a row"},
+    "bulkhead": {"inside": 3, "most": 200, "queued": 1},
+    "attempts": {"exchanges": 40, "added": 2, "window_s": 10},
     "discovery": None,
     "endpoints": [ENDPOINT],
 }
@@ -89,12 +91,12 @@ class ListTests(UpstreamsCase):
     def test_what_is_wrong_with_the_whole(self) -> None:
         sick = UPSTREAM | {
             "panic": True,
-            "breaker": {"state": "refusing", "facts": "5 failures"},
+            "breaker": {"state": "refusing", "words": "refusing, 4.0 s left, broken 2 times"},
             "discovery": STALE,
             "endpoints": [],
         }
         lines = self.tell("upstreams", {"upstreams": [sick, UPSTREAM]}).out.splitlines()
-        self.assertIn("users: the breaker is refusing: 5 failures", lines)
+        self.assertIn("users: breaker refusing, 4.0 s left, broken 2 times", lines)
         self.assertIn("users: panic: too few endpoints are free, so all are used", lines)
         self.assertIn("users: discovered by k8s shop/users, stale, last heard 90 s ago: 503 from the API", lines)
         self.assertIn("users: no endpoints", lines)
@@ -109,6 +111,35 @@ class ListTests(UpstreamsCase):
             "  1970-01-01 00:00:05 failed in 0.2 ms: connect_refused",
         ):
             self.assertIn(line, lines)
+
+    def test_what_bounds_it(self) -> None:
+        again = ENDPOINT | {"ejections": 2}
+        lines = self.tell("upstreams users", {"upstreams": [UPSTREAM | {"endpoints": [again]}]}).out.splitlines()
+        for line in (
+            "users: breaker admitting, 1 of 9 failed within 10 s, 0 in a row",
+            "users: bulkhead 3 of 200 inside, 1 waiting",
+            "users: 2 attempts added to 40 exchanges within 10 s",
+            "  ejected 2 times",
+        ):
+            self.assertIn(line, lines)
+        bare = UPSTREAM | {"breaker": None, "bulkhead": None}
+        lines = self.tell("upstreams users", {"upstreams": [bare]}).out.splitlines()
+        self.assertIn("users: breaker off", lines)
+        self.assertFalse(any("bulkhead" in line or "ejected" in line for line in lines))
+
+    def test_what_discovery_advises(self) -> None:
+        found = {"source": "k8s a", "state": "fresh", "failing": False, "refused": 1, "last_refused": "x: not y"}
+        said = {"source": "k8s a", "acts": {"health-path": "/up"}, "ignored": {"balance": "the configuration says it"}}
+        advised = UPSTREAM | {"advice": said, "health": "GET /up every 5s", "discovery": found}
+        lines = self.tell("upstreams users", {"upstreams": [advised]}).out.splitlines()
+        for line in (
+            "users: balanced by round_robin, probed by GET /up every 5s",
+            "  health-path /up: advised by k8s a",
+            "  balance advised by k8s a does not act: the configuration says it",
+            "users: 1 refused, the last: x: not y",
+        ):
+            self.assertIn(line, lines)
+        self.assertIn("probed by nothing", self.tell("upstreams users", {"upstreams": [UPSTREAM]}).out)
 
     def test_one_that_is_not_there(self) -> None:
         done = self.tell("upstreams usres", {"upstreams": [UPSTREAM]})

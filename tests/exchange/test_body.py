@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,32 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import EMPTY, HIGH_WATER, Body
 from edgegw.net import consumer
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import Gathered, drain
 
 FAULT = GatewayError(502, "upstream_aborted")
 TRAILERS = ((b"x", b"X", b"1"),)
-
-
-class Source:
-    def __init__(
-        self, on_start: Callable[[], None] = lambda: None, on_resume: Callable[[], None] = lambda: None
-    ) -> None:
-        self.calls: list[str] = []
-        self._on_start, self._on_resume = on_start, on_resume
-
-    def start(self) -> None:
-        self.calls.append("start")
-        self._on_start()
-
-    def pause(self) -> None:
-        self.calls.append("pause")
-
-    def resume(self) -> None:
-        self.calls.append("resume")
-        self._on_resume()
-
-    def cancel(self) -> None:
-        self.calls.append("cancel")
 
 
 class FlowTests(SynchronousTestCase):
@@ -141,22 +118,22 @@ class SourceTests(SynchronousTestCase):
         self.assertFalse(self.body.started)
         drain(self.body)
         self.assertTrue(self.body.started)
-        self.assertEqual(self.source.calls, ["start"])
+        self.assertEqual(self.source.told, ["start"])
 
     def test_not_started_when_all_is_here(self) -> None:
         self.body.write(b"abc")
         self.body.end()
         drain(self.body)
-        self.assertEqual(self.source.calls, [])
+        self.assertEqual(self.source.told, [])
 
     def test_paused_at_the_mark_until_somebody_reads(self) -> None:
         self.body.write(bytes(HIGH_WATER - 1))
-        self.assertEqual(self.source.calls, [])
+        self.assertEqual(self.source.told, [])
         self.body.write(b"x")
         self.body.write(b"one more read")
-        self.assertEqual(self.source.calls, ["pause"])
+        self.assertEqual(self.source.told, ["pause"])
         sink = drain(self.body)
-        self.assertEqual(self.source.calls, ["pause", "start", "resume"])
+        self.assertEqual(self.source.told, ["pause", "start", "resume"])
         self.assertEqual(len(sink.data), HIGH_WATER + 13)
 
     def test_the_mark_is_64_kib(self) -> None:
@@ -167,38 +144,38 @@ class SourceTests(SynchronousTestCase):
         self.body.write(bytes(HIGH_WATER))
         self.body.pause()
         drain(self.body)
-        self.assertEqual(self.source.calls, ["pause", "start"])
+        self.assertEqual(self.source.told, ["pause", "start"])
         self.body.resume()
-        self.assertEqual(self.source.calls, ["pause", "start", "resume"])
+        self.assertEqual(self.source.told, ["pause", "start", "resume"])
 
     def test_reader_cannot_undo_the_mark(self) -> None:
         self.body.write(bytes(HIGH_WATER))
         self.body.pause()
         self.body.resume()
-        self.assertEqual(self.source.calls, ["pause"])
+        self.assertEqual(self.source.told, ["pause"])
 
     def test_idempotent(self) -> None:
         drain(self.body)
         for call in (self.body.pause, self.body.pause, self.body.resume, self.body.resume):
             call()
-        self.assertEqual(self.source.calls, ["start", "pause", "resume"])
+        self.assertEqual(self.source.told, ["start", "pause", "resume"])
 
     def test_left_alone_after_any_end(self) -> None:
         for end in (Body.end, lambda body: body.abort(FAULT), Body.cancel):
             self.setUp()
             sink = drain(self.body)
             end(self.body)
-            heard = list(self.source.calls)
+            heard = list(self.source.told)
             for call in (self.body.pause, self.body.resume, self.body.cancel, lambda: self.body.write(b"late")):
                 call()
-            self.assertEqual(self.source.calls, heard)
+            self.assertEqual(self.source.told, heard)
             self.assertEqual(sink.data, b"")
 
     def test_cancel(self) -> None:
         sink = drain(self.body)
         self.body.cancel()
         self.body.end()
-        self.assertEqual(self.source.calls, ["start", "cancel"])
+        self.assertEqual(self.source.told, ["start", "cancel"])
         self.assertEqual((sink.ended, sink.error, self.body.error.reason), (False, None, "body_cancelled"))
 
     def test_what_nobody_wants_is_counted(self) -> None:
@@ -267,9 +244,9 @@ class ReentrancyTests(SynchronousTestCase):
         body = Body(None, source)
         body.write(bytes(HIGH_WATER))
         body.attach(Slow())
-        self.assertEqual(source.calls, ["pause", "start"])
+        self.assertEqual(source.told, ["pause", "start"])
         body.resume()
-        self.assertEqual(source.calls, ["pause", "start", "resume"])
+        self.assertEqual(source.told, ["pause", "start", "resume"])
 
 
 class CapTests(SynchronousTestCase):
@@ -296,7 +273,7 @@ class CapTests(SynchronousTestCase):
         for _ in range(5):
             body.write(bytes(6))
         self.assertEqual((len(sink.data), sink.error.reason), (6, "body_too_large"))
-        self.assertEqual(source.calls, ["start", "cancel"])
+        self.assertEqual(source.told, ["start", "cancel"])
         self.assertEqual(body.size, 30)
 
     def test_too_much_before_anybody_reads(self) -> None:
@@ -329,7 +306,7 @@ class ReadTests(SynchronousTestCase):
         body.write(bytes(11))
         body.write(bytes(11))
         self.assertEqual(self.failureResultOf(reading, GatewayError).value.status, 413)
-        self.assertEqual(source.calls, ["start", "cancel"])
+        self.assertEqual(source.told, ["start", "cancel"])
         self.assertEqual(self.failureResultOf(self.read(Body(11)), GatewayError).value.status, 413)
 
     def test_failed(self) -> None:
@@ -343,7 +320,7 @@ class ReadTests(SynchronousTestCase):
         reading = self.read(Body(None, source))
         reading.cancel()
         self.failureResultOf(reading, CancelledError)
-        self.assertEqual(source.calls, ["start", "cancel"])
+        self.assertEqual(source.told, ["start", "cancel"])
 
 
 ACTIONS = st.lists(
@@ -406,7 +383,7 @@ class InterleavingTests(SynchronousTestCase):
                 body.attach(Gathered())
             elif action in ("pause", "resume"):
                 getattr(body, action)()
-        told = [call for call in source.calls if call != "start"]
+        told = [call for call in source.told if call != "start"]
         self.assertEqual(told, ["pause", "resume"] * (len(told) // 2) + ["pause"] * (len(told) % 2))
         if not body.started:
-            self.assertLessEqual(source.calls.count("resume"), source.calls.count("pause"))
+            self.assertLessEqual(source.told.count("resume"), source.told.count("pause"))

@@ -6,29 +6,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import Body
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import Gathered, drain
 from edgegw.wire.headers import Field
 
 FAULT = GatewayError(413, "grpc_message_too_large")
 LOST = GatewayError(502, "upstream_aborted")
 LAST: tuple[Field, ...] = ((b"grpc-status", b"grpc-status", b"8"),)
-
-
-class Source:
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self) -> None:
-        self.told.append("start")
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        self.told.append("resume")
-
-    def cancel(self) -> None:
-        self.told.append("cancel")
 
 
 class Guard:

@@ -9,26 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import Body
 from edgegw.exchange.replay import Replay
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import Gathered
 
 FAULT = GatewayError(400, "bad_chunk_size")
-
-
-class Source:
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def start(self) -> None:
-        self.calls.append("start")
-
-    def pause(self) -> None:
-        self.calls.append("pause")
-
-    def resume(self) -> None:
-        self.calls.append("resume")
-
-    def cancel(self) -> None:
-        self.calls.append("cancel")
 
 
 class ReplayTests(SynchronousTestCase):
@@ -52,16 +36,16 @@ class ReplayTests(SynchronousTestCase):
     def test_body_rests_between_two_sinks(self) -> None:
         self.replay.attach(self.first)
         self.replay.detach()
-        self.assertEqual(self.source.calls, ["start", "pause"])
+        self.assertEqual(self.source.told, ["start", "pause"])
         self.replay.attach(self.second)
-        self.assertEqual(self.source.calls, ["start", "pause", "resume"])
+        self.assertEqual(self.source.told, ["start", "pause", "resume"])
 
     def test_pause_of_a_sink_that_failed_does_not_outlive_it(self) -> None:
         self.replay.attach(self.first)
         self.replay.pause()
         self.replay.detach()
         self.replay.attach(self.second)
-        self.assertEqual(self.source.calls, ["start", "pause", "resume"])
+        self.assertEqual(self.source.told, ["start", "pause", "resume"])
 
     def test_what_was_on_its_way_between_two_sinks_is_kept_beyond_the_limit(self) -> None:
         self.replay.attach(self.first)
@@ -140,7 +124,7 @@ class ReplayTests(SynchronousTestCase):
         self.body.write(b"abc")
         self.body.end()
         self.assertEqual((self.first.data, self.first.ended, self.first.error), (b"", False, None))
-        self.assertEqual(self.source.calls, ["start", "cancel"])
+        self.assertEqual(self.source.told, ["start", "cancel"])
         self.assertIn("gone", repr(self.replay))
 
     def test_a_sink_that_has_enough_with_what_was_kept(self) -> None:
@@ -156,9 +140,9 @@ class ReplayTests(SynchronousTestCase):
 
         full.write = congested  # type: ignore[method-assign]
         self.replay.attach(full)
-        self.assertEqual(self.source.calls, ["start", "pause"], "its peer takes no more at the moment")
+        self.assertEqual(self.source.told, ["start", "pause"], "its peer takes no more at the moment")
         self.replay.resume()
-        self.assertEqual(self.source.calls, ["start", "pause", "resume"])
+        self.assertEqual(self.source.told, ["start", "pause", "resume"])
         self.body.write(b"d")
         self.assertEqual(full.data, b"abcd")
 

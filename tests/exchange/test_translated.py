@@ -7,9 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import EMPTY, HIGH_WATER, Body
 from edgegw.exchange.translated import Translated
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import drain
 from edgegw.wire.headers import Field
-from tests.exchange.test_body_guard import Source
 
 BAD = GatewayError(400, "grpc_web_bad_text")
 LOST = GatewayError(502, "upstream_aborted")

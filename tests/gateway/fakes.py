@@ -60,7 +60,7 @@ class FakeGateway:
         changes = tuple(diff(old.settings, loaded.settings, old.document, loaded.document))
         if not dry_run:
             self.snapshot = replace(snapshot, number=self.history.add(loaded.document, source))
-        return Verdict(True, self.snapshot.number, loaded.warnings, loaded.document.files, changes)
+        return Verdict(True, self.snapshot.number, loaded.problems, loaded.document.files, changes)
 
     async def drain_and_stop(self) -> None:
         self.stopped = True

@@ -21,7 +21,7 @@ class DestinationTests(unittest.TestCase):
     def problems(self, route: str) -> list[str]:
         found = Problems()
         document = loads(f"{BASE}routes: [{{match: /, {route}}}]\n", environ={})
-        found.extend(accept(document, Path("/")).warnings)
+        found.extend(accept(document, Path("/")).problems)
         return [problem.message for problem in found]
 
     def test_what_is_all_right(self) -> None:

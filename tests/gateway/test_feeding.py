@@ -37,7 +37,7 @@ class FeedingTests(SynchronousTestCase):
         environment = Environment(clock, Wheel(clock), None)  # type: ignore[arg-type]
         self.feeding = Feeding(environment, self.registry, self.update, lambda: [("10.9.9.9", 80)])
 
-    def update(self, upstream: str, source: str, named: Sequence[Named]) -> None:
+    def update(self, upstream: str, source: str, named: Sequence[Named], advice: object) -> None:
         self.told.append((upstream, source, len(named)))
 
     def settings(self, upstreams: str, more: str = "") -> GatewaySettings:
@@ -95,4 +95,4 @@ class FeedingTests(SynchronousTestCase):
         self.assertIn('did you mean "file"?', problem.hint or "")
 
     def test_checked_only(self) -> None:
-        nobody("u", "file x", NAMED)
+        nobody("u", "file x", NAMED, None)

@@ -43,7 +43,7 @@ def outcome(text: str, folder: Path) -> str:
     problems = Problems()
     try:
         document = loads(text, "shop.yaml", environ=ENVIRON, base=folder, defer=True)
-        provision(accept(document, folder), resources(), into=problems)
+        provision(accept(document, folder, defer=True), resources(), into=problems)
     except ConfigError as error:
         return render(error.problems, error.sources, closing=UNCHANGED) + "\n"
     found = problems.located(document)

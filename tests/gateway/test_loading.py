@@ -47,7 +47,7 @@ class ReadTests(LoadingCase):
 
     def test_warnings_are_kept(self) -> None:
         loaded = read(self.write(BASE.replace("127.0.0.1", "127.0.0.1, redirect: https")))
-        self.assertEqual([problem.line for problem in loaded.warnings], [2])
+        self.assertEqual([problem.line for problem in loaded.problems], [2])
 
 
 class ProvisionTests(LoadingCase):

@@ -204,6 +204,20 @@ class ReloadTests(ReloadCase):
         self.assertNotIn("fresh", self.registry(service)._upstreams)
         self.assertNotIn("fresh", self.registry(service)._routes)
 
+    async def test_everything_that_is_wrong_in_one_run(self) -> None:
+        """Text, schema, references, what cannot be built, and where it could not listen."""
+        service = self.start()
+        both = "{port: PORT, interface: 127.0.0.1}, {unix: no/such/x.sock}"
+        routes = 'routes: [{match: "/{a}/{a}", to: nowhere}, {match: /b, respond: {status: "${NOPE}"}}]\n'
+        text = self.config(listen=both, routes=routes) + "sate: x\n"
+        for dry_run in (True, False):
+            verdict = await self.reload(service, text, dry_run=dry_run)
+            said = "\n".join(self.messages(verdict))
+            for each in ("cannot listen", "stands twice", '"nowhere" is not defined', "NOPE is not set", '"sate"'):
+                self.assertIn(each, said)
+            self.assertEqual(len(verdict.problems), 5, said)
+        self.assertEqual(await self.get(), (200, b"hello"))
+
     async def test_defects_are_told_and_change_nothing(self) -> None:
         service = self.start()
         with mock.patch("edgegw.gateway.assembly.compile_match", side_effect=RuntimeError("defect")):

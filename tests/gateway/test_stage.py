@@ -16,6 +16,7 @@ class StageTests(LoadingCase):
         self.told = mock.Mock()
         self.told.assembly.build.return_value = mock.Mock(terms={}, clusters={}, feeds={})
         self.told.entrances.open_new.return_value = ["opened"]
+        self.told.entrances.listeners = {}
         self.stage = Stage(self.told.assembly, self.told.entrances, self.told.observation, self.told.upkeep)
         self.problems = Problems()
 
@@ -33,9 +34,24 @@ class StageTests(LoadingCase):
         self.assertEqual(self.calls()[3:], ["entrances.swap", "observation.swap", "upkeep.take"])
 
     def test_nothing_is_opened_for_what_cannot_be_built(self) -> None:
-        self.told.assembly.build.side_effect = lambda *args: args[3].add((), "wrong")
-        self.assertRaises(ConfigError, self.stage.prepare, self.loaded(), self.problems, None)
+        self.told.assembly.build.side_effect = lambda *args: args[3].add(("routes",), "wrong")
+        with self.assertRaises(ConfigError) as caught:
+            self.stage.prepare(self.loaded("edgegw: 1\nlisten: [{unix: no/such/x.sock}]\n"), self.problems, None)
         self.assertEqual(self.calls(), ["assembly.build"])
+        places = [problem.loc for problem in caught.exception.problems]
+        self.assertEqual(places, [("routes",), ("listen", 0)], "where it could not listen is told at once")
+
+    def test_one_that_is_wrong_is_never_ready(self) -> None:
+        """However well the rest of it can be built; and whatever building the rest of it leads to."""
+        document = loads(BASE + "sate: x\n", environ={}, defer=True)
+        for effect in (None, [TypeError("of nothing that anybody wrote")]):
+            self.told.assembly.build.side_effect = effect
+            with self.assertRaises(ConfigError) as caught:
+                self.stage.prepare(accept(document, self.folder, defer=True), Problems(), None)
+            self.assertEqual([problem.loc for problem in caught.exception.problems], [("sate",)])
+        self.assertNotIn("entrances.open_new", self.calls())
+        self.told.assembly.build.side_effect = TypeError("a slip of ours")
+        self.assertRaises(TypeError, self.stage.prepare, self.loaded(), Problems(), None)
 
     def test_what_was_opened_is_closed(self) -> None:
         """Whoever of them fails, and however."""

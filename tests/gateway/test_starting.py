@@ -21,6 +21,11 @@ class StartingTests(GatewayCase):
     def test_reading(self) -> None:
         self.write("listen: 1\n")
         self.assertIn("gw.yaml:2:9: error:", self.refused(read_or_exit, str(self.path)))
+        self.write(self.config(routes='routes: [{match: "/{a}/{a}", respond: {status: 200}}]\n') + "sate: x\n")
+        told = self.refused(read_or_exit, str(self.path))
+        self.assertIn('unknown key "sate"', told)
+        self.assertIn("stands twice", told)
+        self.assertEqual([each.name for each in self.folder.iterdir()], ["gw.yaml"], "nothing was made of it")
         self.write(self.config())
         self.assertEqual(read_or_exit(str(self.path), io.StringIO()).base_dir, self.folder)
 

@@ -14,7 +14,9 @@ from edgegw.gateway.upstreams import begin
 from edgegw.runtime.overload import TICK_S as OVERLOAD_S
 from edgegw.testing.origin import Origin, cluster
 from edgegw.upstream.address import EndpointSettings, Named
-from edgegw.upstream.cluster import CONFIG, Cluster
+from edgegw.upstream.advice import Advice
+from edgegw.upstream.cluster import Cluster, Means
+from edgegw.upstream.names import CONFIG
 
 NAMED = [Named(EndpointSettings(url="http://origin-1:80"))]
 
@@ -84,6 +86,25 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(checks.rosters, [1, 2])
         self.take(self.make())
         self.assertFalse(checks.running)
+
+    def test_probes_that_discovery_brings(self) -> None:
+        """And changes, and ends; what is advised again leaves them alone."""
+        made = self.make()
+        made.means = Means(lambda balance: made._balancer, lambda health: FakeChecks())  # type: ignore[arg-type, return-value]
+        self.take(made)
+        every: list[Any] = []
+        for advice in (Advice(health_path="/a"), Advice(health_path="/a"), Advice(health_path="/b"), None):
+            self.upkeep.update("shop", "file x", NAMED, advice)
+            every.append(made.checks)
+        first, again, second, last = every
+        self.assertIs(first, again)
+        self.assertIsNone(last)
+        self.assertEqual((first.running, second.running), (0, 0))
+        # When it began there was one endpoint, then the source's.
+        self.assertEqual((first.rosters, second.rosters), ([1, 2], [2]))
+        self.upkeep.update("shop", "file x", NAMED, Advice(health_path="/c"))
+        made.update("file y", [Named(EndpointSettings(url="http://origin-2:80"))])
+        self.assertEqual((made.checks.running, made.checks.rosters), (1, [2, 3]))  # type: ignore[union-attr]
 
     def test_what_is_the_same_goes_on(self) -> None:
         made, checks, feed = self.make(), FakeChecks(), FakeFeed()

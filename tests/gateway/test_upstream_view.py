@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.gateway.upstream_view import upstreams
 from edgegw.testing.origin import Origin, cluster
+from edgegw.upstream.advice import Advice
+from edgegw.upstream.cluster import Means
 from edgegw.upstream.endpoint import Probed
 from edgegw.upstream.standing import Hold
 
@@ -45,6 +47,35 @@ class UpstreamsTests(SynchronousTestCase):
         feed.describe.return_value = {"source": "file x", "state": "fresh"}
         found = self.view(shop, {"shop": feed})
         self.assertEqual((found["name"], found["balance"], found["panic"]), ("shop", "round_robin", False))
-        self.assertEqual(found["breaker"]["state"], "admitting")
+        breaker = found["breaker"]
+        self.assertEqual((breaker["state"], breaker["failed_in_a_row"], breaker["left_s"]), ("admitting", 0, 0))
+        self.assertEqual(found["attempts"], {"exchanges": 0, "added": 0, "window_s": 10})
+        self.assertIsNone(found["bulkhead"])
         self.assertEqual(found["discovery"], {"source": "file x", "state": "fresh"})
         self.assertIsNone(self.view(cluster(Origin(), breaker=False))["breaker"])
+
+    def test_how_it_is_probed(self) -> None:
+        for said, words in (
+            (None, None),
+            ("/up", "GET /up every 5s"),
+            ({"tcp": {}, "every": "1s"}, "tcp every 1s"),
+            ({"grpc": "acme.Orders"}, "grpc acme.Orders every 5s"),
+            ({"custom": "shop.probes:Disk"}, "shop.probes:Disk every 5s"),
+        ):
+            self.assertEqual(self.view(cluster(Origin(), health=said))["health"], words)
+
+    def test_what_is_advised(self) -> None:
+        shop = cluster(Origin())
+        self.assertIsNone(self.view(shop)["advice"])
+        shop.means = Means(lambda balance: shop._balancer, lambda health: None)
+        shop.update("k8s shop/users", [], Advice(balance_by="random", health_path="/up"))
+        found = self.view(shop)
+        self.assertEqual((found["balance"], found["health"]), ("round_robin", "GET /up every 5s"))
+        self.assertEqual(
+            found["advice"],
+            {
+                "source": "k8s shop/users",
+                "acts": {"health-path": "/up"},
+                "ignored": {"balance": "the configuration says it"},
+            },
+        )

@@ -122,7 +122,7 @@ class TakeOverTests(UpstreamsCase):
     def test_the_same_url_twice(self) -> None:
         problems = self.problems('u: {endpoints: ["http://a", "http://b", "http://a"]}')
         self.assertEqual([each.loc for each in problems], [("upstreams", "u", "endpoints", 2)])
-        self.assertIn("endpoints[0] already", problems[0].message)
+        self.assertIn("in this list already", problems[0].message)
 
     def test_building_changes_nothing_that_serves(self) -> None:
         """What is built may be thrown away: another reload, a dry run."""

@@ -38,7 +38,8 @@ class LiveCase(SynchronousTestCase):
     timeout = 300
 
     failed = False
-    stop_limit_s = 3.0
+    # Below the grace of 10 s that tests give, far above what a busy machine takes.
+    stop_limit_s = 8.0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -56,11 +57,18 @@ class LiveCase(SynchronousTestCase):
             print(f"\n--- {self.id()}: {server!r}\n{server.tail()}")
         running = server.process is not None and server.process.poll() is None
         began = time.monotonic()
-        server.stop()
+        server.stop(max(10.0, self.stop_limit_s))
         took = time.monotonic() - began
         # Grace is for what is in flight; a gateway that needs more than a moment in peace has forgotten something.
         if running and not self.failed and isinstance(server, Gateway):
             self.assertLess(took, self.stop_limit_s, f"{server!r} took {took:.1f} s to stop")
+
+    def within(self, limit: float, measure: Callable[[], float]) -> None:
+        """Check that one of three measurements is below the limit: a busy machine spoils one, what is slow all of them."""
+        found: list[float] = []
+        while not found or found[-1] >= limit:
+            self.assertLess(len(found), 3, f"not below {limit:g}: {found}")
+            found.append(measure())
 
     def get(
         self, gateway: Gateway, target: str, *, method: str = "GET", body: bytes | None = None, **headers: str

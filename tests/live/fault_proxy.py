@@ -15,6 +15,7 @@ What can be set (`Fault`); times in seconds:
     cut           after so many bytes of answers the connection ends;  refuse_at  the same of requests
     reset         ends are RSTs, not FINs
     stale_s       a request on a connection that was idle for so long is not read: the connection ends
+    target        connections lead to this port, not to the one that it was started before
     garbage       in hexadecimal digits: sent for an answer, then the end
 
 `stats()`: connections accepted, open, ended by a fault, bytes each way.
@@ -56,6 +57,7 @@ class Fault:
     reset: bool = False
     stale_s: float = 0.0
     garbage: str = ""
+    target: int = 0
 
 
 class Cutting(Exception):
@@ -86,7 +88,7 @@ class Proxied:
                 await self.writer.drain()
                 raise Cutting
             await asyncio.sleep(fault.connect_s)
-            back, self.behind = await asyncio.open_connection("127.0.0.1", self.front.target)
+            back, self.behind = await asyncio.open_connection("127.0.0.1", fault.target or self.front.target)
             await asyncio.gather(self.requests(), self.answers(back))
         except Cutting:
             self.front.counts["ended"] += 1

@@ -46,6 +46,8 @@ class Probe(ProbeServicer):
         context.set_trailing_metadata(_at_end(_echoed(sent)))
         if dict(sent).get("x-compress") == "gzip":
             context.set_compression(grpc.Compression.Gzip)
+        if "x-abort" in dict(sent):
+            context.abort(_status_code(int(dict(sent)["x-abort"])), "asked for, behind a good head")
         return request
 
     def Collect(self, request_iterator: Iterator[Message], context: grpc.ServicerContext) -> Summary:

@@ -66,7 +66,7 @@ class Load:
             sent += 1
             try:
                 if wire is None:
-                    wire = Wire(self._port)
+                    wire = Wire(self._port, timeout_s=60.0)
                     with self._lock:
                         self.connections += 1
                 answer = wire.ask(target)

@@ -33,18 +33,31 @@ class NotReady(AssertionError):
     """A server did not start, or did not stop; the text holds the end of its output."""
 
 
-def _candidates() -> Iterator[int]:
-    """Ports below the range that the kernel gives to outgoing connections, each process starting elsewhere."""
-    first, count = 20_000, 12_000
-    return itertools.cycle(first + (os.getpid() * 97 + number) % count for number in range(count))
+PORTS = range(20_000, 32_000)
+"""Below the range that the kernel gives to outgoing connections."""
+BLOCK = 500
+"""How many of them a process of tests has for itself, so that nobody takes the port of a server that is being restarted."""
+_claim = socket.socket(socket.AF_UNIX)
 
 
-_ports = _candidates()
+def _claimed() -> Iterator[int]:
+    """The ports of the first block that no other process holds the name of, again and again; the name goes with the process."""
+    for first in PORTS[::BLOCK]:
+        with contextlib.suppress(OSError):
+            _claim.bind(f"\0edgegw-live-ports-{first}")
+            return itertools.cycle(range(first, first + BLOCK))
+    raise NotReady("all ports are claimed by other tests that run")
+
+
+_ports: Iterator[int] = iter(())
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on, IPv4 or IPv6, and that was not handed out by this process shortly before."""
-    for port in itertools.islice(_ports, 2_000):
+    """A TCP port that nothing listens on, IPv4 or IPv6, and that was not handed out shortly before."""
+    global _ports
+    if not _claim.getsockname():
+        _ports = _claimed()
+    for port in itertools.islice(_ports, BLOCK):
         with contextlib.ExitStack() as stack:
             try:
                 for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1")):
@@ -54,10 +67,10 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise NotReady("no free port between 20000 and 32000")
+    raise NotReady("no free port in our block")
 
 
-def wait_until(condition: Callable[[], Any], what: str, limit_s: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any:
     """Poll until the condition is true and return its value; raises AssertionError that says what was waited for."""
     deadline = time.monotonic() + limit_s
     while not (value := condition()):
@@ -84,7 +97,7 @@ class Server:
     """
 
     config = "server.conf"
-    ready_limit_s = 20.0
+    ready_limit_s = 60.0
 
     def __init__(
         self,

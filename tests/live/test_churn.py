@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,8 +45,6 @@ class ChurnTests(LiveCase):
         # Every loopback address is a machine of its own.
         self.origin = Named("one", host="", port=port)
         self.addCleanup(self.origin.stop)
-        # Probes and pools that are taken away end connections in the middle.
-        self.origin._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self.draw = random.Random(4)
         self.gateway = Gateway(self.text(range(1, 4)), files={"found/endpoints.json": self.found(range(1, 4))})
 
@@ -123,6 +122,7 @@ class ChurnTests(LiveCase):
     def test_endpoints_replaced_all_the_time(self) -> None:
         """Three hundred, others every second, with probes on: nothing is lost, and the loop is never held up for long."""
         self.gateway.write(self.text(range(1, 4), "health: {path: /, every: 2s}, balance: least_connections"))
+        began = time.monotonic()
         self.serve(self.gateway)
         with Load(self.gateway.port(), ("/found/x",), threads=2) as load:
             for turn in range(5):
@@ -136,4 +136,4 @@ class ChurnTests(LiveCase):
         self.assertEqual(dict(load.failed), {})
         self.assertGreater(load.done, 100)
         lines = [line for line in self.gateway.log().splitlines() if "endpoint" in line]
-        self.assertLess(len(lines), 250, "the log has a bound")
+        self.assertLess(len(lines), 60 * ((time.monotonic() - began) / 10 + 2), "50 and a count in 10 s")

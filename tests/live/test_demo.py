@@ -16,8 +16,6 @@ PORTS = {"origin": 9000, "web": 8080, "observe": 9902}
 class Demo(Server):
     """`examples/demo/run.py`, on the ports that it has always."""
 
-    ready_limit_s = 60.0
-
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.ports.update(PORTS)

@@ -102,16 +102,16 @@ class FlappingTests(Case):
         self.assertEqual(self.spread(gateway, 20), {"one": 10, "two": 10})
         self.moods[0].be(ILL)
         self.await_states(gateway, "failing", "ready")
+        back = time.monotonic()
         self.moods[0].be(WELL)
         self.await_states(gateway, "ready", "ready")
-        back = time.monotonic()
-        first = self.spread(gateway, 60)
-        self.assertLess(time.monotonic() - back, 1.2, "too slow to say anything of the first second")
+        first = self.spread(gateway, 40)
+        warmth = self.upstream(gateway)["endpoints"][0]["warmth"]
+        self.assertLess(warmth, 1.0, "too slow to say anything of its return")
         self.assertGreater(first["one"], 0)
-        self.assertLess(first["one"], 20, "a third of the requests, where its full share is half")
-        self.assertLess(self.upstream(gateway)["endpoints"][0]["warmth"], 1.0)
+        self.assertLess(first["one"], 40 * warmth / (1 + warmth) + 2, "more than its share at the end")
         wait_until(lambda: self.upstream(gateway)["endpoints"][0]["warmth"] == 1.0, "it is warm")
-        self.assertGreaterEqual(time.monotonic() - back, 2.5)
+        self.assertGreaterEqual(time.monotonic() - back, 3.0)
         self.assertEqual(self.spread(gateway, 20), {"one": 10, "two": 10})
 
 

@@ -50,7 +50,7 @@ class BulkheadTests(DrillCase):
         """Two inside, two wait, one of them in vain, the rest is refused at once; another upstream does not feel it."""
         origin = self.scripted(lambda call: call.ok())
         slow = self.faults(origin.port)[0]
-        slow.set(delay_s=0.6)
+        slow.set(delay_s=2.0)
         gateway = self.serve(
             Gateway(f"""
                 edgegw: 1
@@ -60,7 +60,7 @@ class BulkheadTests(DrillCase):
                 upstreams:
                   origin:
                     endpoints: ["http://127.0.0.1:{slow.port()}"]
-                    bulkhead: {{requests: 2, queue: 2, queue_timeout: 250ms}}
+                    bulkhead: {{requests: 2, queue: 2, queue_timeout: 1s}}
                   quick: {{endpoints: ["http://127.0.0.1:{origin.port}"]}}
                 routes:
                   - {{match: /slow, to: origin}}
@@ -76,13 +76,13 @@ class BulkheadTests(DrillCase):
             quick = ask_all(gateway.port(), 100, 2)
             held.join(30)
         self.assertEqual({answer.status for _, answer in quick}, {200})
-        self.assertLess(quantile(quick, 0.9), 0.1)
+        self.assertLess(quantile(quick, 0.9), 0.5)
         reasons = sorted("" if each.status == 200 else json.loads(each.body)["reason"] for _, each in found)
         self.assertEqual(reasons, ["", "", *["bulkhead_full"] * 4, *["bulkhead_timeout"] * 2])
         refused = [(took, each) for took, each in found if each.status == 503]
         self.assertEqual({each.header("retry-after") for _, each in refused}, {"1"})
-        self.assertLess(min(took for took, _ in refused), 0.15)
-        self.assertLess(max(took for took, _ in refused), 0.25 + 0.25)
+        self.assertLess(min(took for took, _ in refused), 0.5)
+        self.assertLess(max(took for took, _ in refused), 1.0 + 0.5)
         self.assertEqual(slow.stats()["accepted"] - before, 2)
 
 
@@ -114,12 +114,17 @@ class HedgingTests(DrillCase):
         self.assertGreaterEqual(quantile(found, 0.99), self.SLOW_S)
         self.assertEqual(self.asked, 280)
         hedged = self.start(14, "hedge: 60ms")
-        with self.nothing_is_left(hedged):
+
+        def tail() -> float:
+            self.asked = 0
             found = ask_all(hedged.port(), 280, 4)
-        self.assertEqual({answer.status for _, answer in found}, {200})
-        self.assertLess(quantile(found, 0.97), self.SLOW_S / 2)
-        self.assertGreater(self.asked, 280)
-        self.assertLessEqual(self.asked, 280 * 1.2 + 10)
+            self.assertEqual({answer.status for _, answer in found}, {200})
+            self.assertGreater(self.asked, 280)
+            self.assertLessEqual(self.asked, 280 * 1.2 + 10)
+            return quantile(found, 0.97)
+
+        with self.nothing_is_left(hedged):
+            self.within(self.SLOW_S / 2, tail)
         wait_until(lambda: hedged.metric("edgegw_hedges_total", outcome="won") > 5, "hedges that won are counted")
 
     def test_the_budget_bounds_it(self) -> None:
@@ -164,16 +169,22 @@ class MirrorTests(DrillCase):
         self.assertEqual({each.status for _, each in ask_all(gateway.port(), 12, 4)}, {200})
         wait_until(lambda: len(shadow.calls) == 12, "the shadow sees every request")
         counted = 12
-        for fault_is in ({"listen": "refuse"}, {"listen": "blackhole"}, {"silent": True}, {"delay_s": 0.3}):
-            fault.set(**fault_is)
-            fault.drop()
+
+        def more() -> float:
+            """How much longer the original takes at the median; the slowest few must not wait for a copy either."""
+            nonlocal counted
             plain = ask_all(gateway.port(), self.COUNT, 4, lambda _: "/plain")
             copied = ask_all(gateway.port(), self.COUNT, 4)
             counted += self.COUNT
-            self.assertEqual({each.status for _, each in copied}, {200}, fault_is)
+            self.assertEqual({each.status for _, each in copied}, {200})
+            usual = quantile(plain, 0.5)
+            return max(quantile(copied, 0.5) - 2 * usual, quantile(copied, 0.97) - 20 * usual)
+
+        for fault_is in ({"listen": "refuse"}, {"listen": "blackhole"}, {"silent": True}, {"delay_s": 0.3}):
+            fault.set(**fault_is)
+            fault.drop()
             # The copies cost the one process that both share some time, but nobody waits for them.
-            self.assertLess(quantile(copied, 0.5), quantile(plain, 0.5) * 2 + 0.005, fault_is)
-            self.assertLess(quantile(copied, 0.97), 0.1, fault_is)
+            self.within(0.005, more)
         wait_until(
             lambda: gateway.metric("edgegw_mirrored_total", route="copied") == counted, "each copy has an outcome"
         )

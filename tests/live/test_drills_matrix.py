@@ -13,7 +13,7 @@ from tests.live.process import wait_until
 class MatrixTests(DrillCase):
     """No GET fails in any of them; what is learnt shows in how many are tried again."""
 
-    RETRY = "retry: {per_try: 200ms, on: [connect, reset, refused_stream, timeout], budget: %s}, balance: round_robin"
+    RETRY = "retry: {per_try: 400ms, on: [connect, reset, refused_stream, timeout], budget: %s}, balance: round_robin"
     KINDS: ClassVar[dict[str, tuple[str, str]]] = {
         "neither": ("outlier: false", "100%"),
         "outlier": (OUTLIER.replace("500ms", "30s"), "20%"),
@@ -59,7 +59,7 @@ class MatrixTests(DrillCase):
         fault = self.faults(self.ports[0])[0]
         self.ports[0] = fault.port()
         for kind in ("neither", "outlier", "health"):
-            self.drill(kind, lambda: fault.set(delay_s=0.5), fault.set)
+            self.drill(kind, lambda: fault.set(delay_s=1.0), fault.set)
 
     def test_killed(self) -> None:
         """It refuses connections, until it is restarted."""

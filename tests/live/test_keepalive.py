@@ -148,13 +148,17 @@ class AttemptTests(LiveCase):
         dead.stop()
         gateway = self.serve(Gateway(proxy(dead.port, live.port)))
         wire = self.wire(gateway)
-        times = []
-        for number in range(20):
-            began = time.monotonic()
-            answer = wire.ask("/", "POST", b"once") if number % 2 else wire.ask("/")
-            times.append(time.monotonic() - began)
-            self.assertEqual(answer.status, 200)
-        self.assertLess(sorted(times)[10], 0.010)
+
+        def median() -> float:
+            times = []
+            for number in range(20):
+                began = time.monotonic()
+                answer = wire.ask("/", "POST", b"once") if number % 2 else wire.ask("/")
+                times.append(time.monotonic() - began)
+                self.assertEqual(answer.status, 200)
+            return sorted(times)[10]
+
+        self.within(0.010, median)
         alone = self.serve(Gateway(proxy(dead.port)))
         answer = self.wire(alone).ask("/")
         self.assertIn(answer.status, (502, 503))
@@ -167,20 +171,20 @@ class AttemptTests(LiveCase):
         for _ in range(2):
             began = time.monotonic()
             self.assertEqual(wire.ask("/slow?s=5").status, 504)
-            self.assertLess(time.monotonic() - began, 1.0)
+            self.assertLess(time.monotonic() - began, 2.0)
         self.assertEqual(wire.ask("/echo").status, 200)
         self.assertEqual(gateway.metric("edgegw_upstream_attempts_total", outcome="upstream_head_timeout"), 2)
 
     def test_connection_cap_and_queue(self) -> None:
         """One connection to the endpoint serves everybody in turn; who waits too long is told 503 with Retry-After."""
         origin = self.serve(PythonOrigin())
-        gateway = self.serve(Gateway(proxy(origin.port(), upstream="pool: {max: 1, queue: 2, queue_timeout: 700ms}")))
+        gateway = self.serve(Gateway(proxy(origin.port(), upstream="pool: {max: 1, queue: 2, queue_timeout: 1500ms}")))
         wires = [self.wire(gateway) for _ in range(4)]
         for wire in wires:
-            wire.request("/slow?s=0.5")
+            wire.request("/slow?s=1")
         answers = [wire.read() for wire in wires]
         statuses = sorted(answer.status for answer in answers)
-        # 0.5 s, 1.0 s, waited too long, found the queue full.
+        # 1 s, 2 s, waited too long, found the queue full.
         self.assertEqual(statuses, [200, 200, 503, 503])
         refused = [answer for answer in answers if answer.status == 503]
         self.assertTrue(all(answer.header("retry-after") for answer in refused))

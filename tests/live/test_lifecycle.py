@@ -317,7 +317,7 @@ class StartTests(LiveCase):
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 capture_output=True,
                 text=True,
-                timeout=30,
+                timeout=120,
                 check=False,
             )
 
@@ -343,7 +343,7 @@ class StartTests(LiveCase):
         """A file that is not there is named."""
         done = subprocess.run(
             [TWISTD, "-n", "--pidfile=", "edgegw", "--config", "/nowhere/x.yaml"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30, check=False, cwd="/tmp",
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False, cwd="/tmp",
         )  # fmt: skip
         self.assert_refused(done, "/nowhere/x.yaml")
 
@@ -424,7 +424,7 @@ class LoopTests(LiveCase):
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         self.assertEqual(done.returncode, 0, done.stderr)

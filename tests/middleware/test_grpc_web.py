@@ -18,11 +18,11 @@ from edgegw.middleware.grpc import GRPC_CALLS, GrpcCallSettings
 from edgegw.middleware.grpc_web import GRPC_WEB, GrpcSettings, GrpcWebSettings, cors_of
 from edgegw.middleware.interfaces import Surroundings
 from edgegw.runtime.wheel import Wheel
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import drain, make_exchange
 from edgegw.wire.grpc import frame
 from edgegw.wire.grpc_web import trailer_frame
 from edgegw.wire.headers import Field, Headers
-from tests.exchange.test_body_guard import Source
 from tests.middleware.running import Case, Target, sent
 
 APP = b"https://app.example.com"

@@ -9,27 +9,9 @@ from edgegw.exchange.body import Body
 from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Response
 from edgegw.middleware.request_caps import REQUEST_CAPS, RequestCapsSettings
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import drain, make_exchange
 from tests.middleware.running import Case, Target
-
-
-class Source:
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self) -> None:
-        self.told.append("start")
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        self.told.append("resume")
-
-    def cancel(self) -> None:
-        self.told.append("cancel")
 
 
 class RequestCapsTests(Case):

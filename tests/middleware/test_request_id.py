@@ -6,6 +6,7 @@ import itertools
 
 from edgegw.exchange.model import Exchange
 from edgegw.middleware.request_id import RequestId
+from edgegw.middleware.rescue import Rescue
 from edgegw.net.addresses import CidrSet
 from edgegw.testing.exchanges import make_exchange
 from tests.middleware.running import Case, Target, behind, sent
@@ -28,7 +29,7 @@ class RequestIdTests(Case):
     def given(self, *ids: bytes, peer: str = "192.0.2.1") -> Exchange:
         exchange = make_exchange(headers=[(b"x-request-id", each) for each in ids], connection=behind(peer))
         exchange.id = ""
-        response = self.respond(self.layer, exchange)
+        response = self.respond(Rescue(self.layer, self.fail), exchange)
         self.assertEqual(sent(exchange, b"x-request-id"), {b"x-request-id": [exchange.id.encode()]})
         self.assertEqual(response.headers.get_all(b"x-request-id"), [exchange.id.encode()])
         return exchange

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import globalLogPublisher
@@ -26,8 +28,30 @@ class RescueTests(Case):
 
     def test_answers_pass(self) -> None:
         response = self.respond(Rescue(Target((b"X", b"1")), self.reasons.append), self.exchange)
-        self.assertEqual((response.status, list(response.headers)), (200, [(b"X", b"1")]))
+        self.assertEqual((response.status, list(response.headers)), (200, [(b"X", b"1"), (b"X-Request-ID", b"id-7")]))
         self.assertEqual((self.reasons, self.exchange.failure), ([], None))
+
+    def test_the_id_replaces_what_an_answer_brings(self) -> None:
+        target = Target((b"x-request-id", b"theirs"), (b"X", b"1"), (b"X-Request-Id", b"twice"))
+        response = self.respond(Rescue(target, self.reasons.append), self.exchange)
+        self.assertEqual(list(response.headers), [(b"X", b"1"), (b"X-Request-ID", b"id-7")])
+
+    def test_a_refused_exchange_is_no_garbage(self) -> None:
+        """It goes with its last reference, and does not wait for the collector, which comes seldom."""
+
+        def refuse(_: object) -> None:
+            try:
+                raise KeyError("inside")
+            except KeyError:
+                raise GatewayError(503, "overloaded") from None
+
+        self.respond(Rescue(Target(does=refuse), self.reasons.append), self.exchange)
+        self.assertIsNotNone(self.exchange.failure)
+        error = weakref.ref(self.exchange.failure)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del self.exchange
+        self.assertIsNone(error())
 
     def test_an_error_becomes_its_answer(self) -> None:
         error = GatewayError(405, "method_not_allowed", headers=[(b"Allow", b"GET")], close=True, detail="secret")

@@ -14,6 +14,7 @@ from edgegw.errors import GatewayError
 from edgegw.exchange.body import HIGH_WATER, Body
 from edgegw.exchange.model import Exchange, Response
 from edgegw.net.settings import Caps
+from edgegw.testing.bodies import Source
 from edgegw.testing.downstream import Desk, answer, request
 from edgegw.testing.exchanges import drain
 from edgegw.wire.events import ResponseHead
@@ -27,28 +28,9 @@ CONNECT_ALLOWED = Http1Limits(methods=METHODS | {"CONNECT"})
 UPGRADE = request("GET /ws HTTP/1.1", "Connection: Upgrade", "Upgrade: websocket")
 
 
-class Tap:
-    """A body's source that remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def start(self) -> None:
-        self.calls.append("start")
-
-    def pause(self) -> None:
-        self.calls.append("pause")
-
-    def resume(self) -> None:
-        self.calls.append("resume")
-
-    def cancel(self) -> None:
-        self.calls.append("cancel")
-
-
-def streaming(length: int | None = None, **options: Any) -> tuple[Desk, Body, Tap]:
+def streaming(length: int | None = None, **options: Any) -> tuple[Desk, Body, Source]:
     """A connection in the middle of an answer."""
-    tap = Tap()
+    tap = Source()
     body = Body(length, tap)
     desk = Desk(lambda _: Response(200, body=body), **options).says(request())
     desk.heard()
@@ -97,10 +79,10 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(desk.ended, ["lose"])
 
     def test_head_has_no_body_and_its_source_is_told(self) -> None:
-        tap = Tap()
+        tap = Source()
         desk = Desk(lambda _: Response(200, body=Body(7, tap))).says(request("HEAD / HTTP/1.1"))
         desk.hears(answer("200 OK", "Content-Length: 7"))
-        self.assertEqual(tap.calls, ["cancel"])
+        self.assertEqual(tap.told, ["cancel"])
         self.assertTrue(desk.outcomes[0].complete)
 
     def test_requests_cap_closes_with_the_last_answer(self) -> None:
@@ -174,22 +156,22 @@ class BackpressureTests(SynchronousTestCase):
         desk, _, tap = streaming()
         desk.transport.congest()
         desk.transport.relieve()
-        self.assertEqual(tap.calls, ["start", "pause", "resume"])
+        self.assertEqual(tap.told, ["start", "pause", "resume"])
 
     def test_answer_that_begins_while_the_last_one_is_unread_is_paused(self) -> None:
-        tap = Tap()
+        tap = Source()
         desk = Desk().says(request())
         desk.transport.congest()
         desk.replies(Response(200, body=Body(None, tap)))
-        self.assertEqual(tap.calls, ["pause", "start"])
+        self.assertEqual(tap.told, ["pause", "start"])
         desk.transport.relieve()
-        self.assertEqual(tap.calls, ["pause", "start", "resume"])
+        self.assertEqual(tap.told, ["pause", "start", "resume"])
 
     def test_answer_whose_head_fills_the_buffer_is_paused(self) -> None:
-        tap = Tap()
+        tap = Source()
         body = Body(None, tap)
         body.write(bytes(HIGH_WATER))
-        self.assertEqual(tap.calls, ["pause"])
+        self.assertEqual(tap.told, ["pause"])
         desk = Desk().says(request())
         written = desk.transport.write
 
@@ -199,9 +181,9 @@ class BackpressureTests(SynchronousTestCase):
 
         desk.transport.write = write  # type: ignore[method-assign]
         desk.replies(Response(200, body=body))
-        self.assertEqual(tap.calls, ["pause", "start"])
+        self.assertEqual(tap.told, ["pause", "start"])
         desk.transport.relieve()
-        self.assertEqual(tap.calls, ["pause", "start", "resume"])
+        self.assertEqual(tap.told, ["pause", "start", "resume"])
 
 
 class FailureTests(SynchronousTestCase):
@@ -247,7 +229,7 @@ class FailureTests(SynchronousTestCase):
         body.write(b"HTTP/1.1 200 OK\r\n\r\n")
         desk.hears(b"abc")
         self.assertEqual(desk.ended, ["lose"])
-        self.assertEqual(tap.calls, ["start", "cancel"])
+        self.assertEqual(tap.told, ["start", "cancel"])
 
     def test_wrong_length_known_in_time_is_a_500(self) -> None:
         for content, ended in ((b"abc", True), (b"abcdefgh", False)):
@@ -327,7 +309,7 @@ class FailTests(SynchronousTestCase):
         desk, _, tap = streaming()
         desk.connection.fail(desk.exchanges[0], GatewayError(504, "total_timeout"))
         self.assertEqual(desk.ended, ["lose"])
-        self.assertEqual(tap.calls, ["start", "cancel"])
+        self.assertEqual(tap.told, ["start", "cancel"])
         self.assertEqual(desk.outcomes[0].error.reason, "total_timeout")
 
     def test_another_exchange_is_left_alone(self) -> None:
@@ -336,7 +318,7 @@ class FailTests(SynchronousTestCase):
         desk.replies(Response(200)).hears(OK)
 
     def test_answer_that_comes_after_the_peer_left_is_cancelled(self) -> None:
-        tap = Tap()
+        tap = Source()
         gate: Deferred[None] = Deferred(lambda _: None)
 
         async def stubborn(_: Exchange) -> Response:
@@ -348,7 +330,7 @@ class FailTests(SynchronousTestCase):
 
         desk = Desk(stubborn).says(request())
         desk.leaves()
-        self.assertEqual(tap.calls, ["cancel"])
+        self.assertEqual(tap.told, ["cancel"])
         self.assertEqual(len(desk.outcomes), 1)
 
 

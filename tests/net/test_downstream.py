@@ -13,6 +13,7 @@ from edgegw.exchange.body import HIGH_WATER, Body
 from edgegw.exchange.model import Exchange, Response
 from edgegw.net.answering import DISCARD
 from edgegw.net.settings import Caps
+from edgegw.testing.bodies import Source
 from edgegw.testing.downstream import Desk, answer, chunks, request
 from edgegw.testing.exchanges import Gathered, drain
 from edgegw.wire.http1 import PIPELINED, Http1Limits
@@ -112,27 +113,8 @@ class RequestTests(SynchronousTestCase):
         desk = Desk(begin).says(post(10) + b"abc")
         desk.leaves()
         self.assertEqual(sink.error.reason, "downstream_left")
-        self.assertEqual(source.calls, ["start", "cancel"])
+        self.assertEqual(source.told, ["start", "cancel"])
         self.assertEqual(desk.outcomes[0].bytes_in, 3)
-
-
-class Source:
-    """A body's source that remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def start(self) -> None:
-        self.calls.append("start")
-
-    def pause(self) -> None:
-        self.calls.append("pause")
-
-    def resume(self) -> None:
-        self.calls.append("resume")
-
-    def cancel(self) -> None:
-        self.calls.append("cancel")
 
 
 class PipeliningTests(SynchronousTestCase):

@@ -7,28 +7,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Exchange, Response
+from edgegw.testing.bodies import Source
 from edgegw.testing.http2 import Http2Desk
 from edgegw.wire.events import ResponseHead
 from edgegw.wire.headers import Headers
-
-
-class Source:
-    """A body's source that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self) -> None:
-        self.told.append("start")
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        self.told.append("resume")
-
-    def cancel(self) -> None:
-        self.told.append("cancel")
 
 
 class AnswerTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ from h2.errors import ErrorCodes
 from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
 from edgegw.net.call import Call
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import drain
 from tests.net.http2_case import HOST, Case
 
@@ -227,8 +228,7 @@ class ViolationTests(Case):
         self.assert_alive()
 
     def test_a_head_that_is_none(self) -> None:
-        told: list[str] = []
-        body = Body(None, _source(told))
+        body = Body(None, Source())
         answered = self.ask("POST", body, None)
         self.wire.h2.config.validate_outbound_headers = False
         self.wire.h2.config.normalize_outbound_headers = False
@@ -289,8 +289,8 @@ class UploadTests(Case):
 
     def test_a_window_that_is_full_pauses_the_upload(self) -> None:
         self.setUp(window=1000)
-        told: list[str] = []
-        body = Body(None, _source(told))
+        source = Source()
+        body, told = Body(None, source), source.told
         self.wire.credit = False
         self.ask("POST", body, None)
         body.write(b"x" * 999)
@@ -308,8 +308,8 @@ class UploadTests(Case):
     def test_a_socket_that_is_full_pauses_all_uploads(self) -> None:
         self.setUp(window=1000)
         self.wire.credit = False
-        told: list[list[str]] = [[], [], []]
-        bodies = [Body(None, _source(each)) for each in told]
+        sources = [Source(), Source(), Source()]
+        bodies, told = [Body(None, each) for each in sources], [each.told for each in sources]
         for body in bodies[:2]:
             self.ask("POST", body, None)
         bodies[1].write(b"x" * 1001)
@@ -325,8 +325,8 @@ class UploadTests(Case):
     def test_a_full_window_outlasts_a_full_socket(self) -> None:
         self.setUp(window=1000)
         self.wire.credit = False
-        told: list[str] = []
-        body = Body(None, _source(told))
+        source = Source()
+        body, told = Body(None, source), source.told
         self.ask("POST", body, None)
         body.write(b"x" * 1001)
         self.wire.congest()
@@ -351,8 +351,8 @@ class UploadTests(Case):
             self.assert_alive()
 
     def test_an_early_response_ends_the_upload(self) -> None:
-        told: list[str] = []
-        body = Body(None, _source(told))
+        source = Source()
+        body, told = Body(None, source), source.told
         answered = self.ask("POST", body, None)
         body.write(b"ab")
         self.wire.answer(1, b"no", 413)
@@ -375,27 +375,6 @@ class UploadTests(Case):
         self.wire.data(1, b"", end=True)
         self.assertTrue(sink.ended and self.wire.asked[1].complete)
         self.assertIsNone(self.wire.asked[1].reset)
-
-
-class _Source:
-    def __init__(self, told: list[str]) -> None:
-        self.told = told
-
-    def start(self) -> None:
-        self.told.append("start")
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        self.told.append("resume")
-
-    def cancel(self) -> None:
-        self.told.append("cancel")
-
-
-def _source(told: list[str]) -> _Source:
-    return _Source(told)
 
 
 class DeadlineTests(Case):

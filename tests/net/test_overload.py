@@ -34,6 +34,9 @@ class Meter:
     def share(self) -> float:
         return self.used
 
+    def own_share(self) -> float:
+        return self.used
+
     def refresh(self) -> None:
         pass
 

@@ -12,8 +12,10 @@ from edgegw.errors import GatewayError, Phase, Retry, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.interfaces import BodySource
 from edgegw.exchange.model import Response
+from edgegw.net.call import Call
 from edgegw.net.tls_transport import TlsError
-from edgegw.net.upstream import Call, Http1Upstream
+from edgegw.net.upstream import Http1Upstream
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import drain
 from edgegw.testing.origin import Origin, OriginConnection, answer
 from edgegw.wire.events import ResponseHead
@@ -34,25 +36,6 @@ class Lender:
 
     def closed(self, connection: Http1Upstream) -> None:
         self.told.append("closed")
-
-
-class Source:
-    """The downstream side of an upload, remembering what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self) -> None:
-        self.told.append("start")
-
-    def pause(self) -> None:
-        self.told.append("pause")
-
-    def resume(self) -> None:
-        self.told.append("resume")
-
-    def cancel(self) -> None:
-        self.told.append("cancel")
 
 
 class Case(SynchronousTestCase):

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edgegw.errors import GatewayError
 from edgegw.exchange.model import Response
-from edgegw.net.upstream import Call
+from edgegw.net.call import Call
 from edgegw.testing.exchanges import drain
 from edgegw.testing.origin import Origin, answer
 from tests.net.test_upstream import HOST, Lender
@@ -54,6 +54,15 @@ class UpgradeTests(SynchronousTestCase):
         call = Call("GET", "/a", [HOST, *UPGRADE], None, 0, (5.0, 10.0), lambda head: None)
         call.upgrade = True
         return self.connection.send(call)
+
+    def test_a_head_that_must_not_be_sent_ends_a_connection_that_nobody_owns(self) -> None:
+        """As a handshake's, which was made for it."""
+        self.connection.owner = None
+        bad = Call("GET", "/a", [HOST, (b"x", b"X", b"a\r\nb: c"), *UPGRADE], None, 0, (5.0, 10.0), lambda head: None)
+        error = self.assertRaises(GatewayError, self.connection.send, bad)
+        self.assertEqual((error.reason, self.wire.sent, self.wire.closed), ("unsafe_head", b"", True))
+        self.origin.turn()
+        self.assertTrue(self.connection.lost)
 
     def switched(self, data: bytes = SWITCH) -> Response:
         answered = self.ask()

@@ -89,7 +89,9 @@ class Routing(SynchronousTestCase):
         return self.successResultOf(Deferred.fromCoroutine(Router()(exchange)))
 
     def refused(self, exchange: Exchange) -> GatewayError:
-        return self.failureResultOf(Deferred.fromCoroutine(Router()(exchange)), GatewayError).value
+        with self.assertRaises(GatewayError) as refused:
+            Router()(exchange)
+        return refused.exception
 
     def test_route_and_parameters(self) -> None:
         exchange = make_exchange("GET", "/users/7/x", snapshot=snapshot("/users/{id:int}/**", "/**"))

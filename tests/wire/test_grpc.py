@@ -19,8 +19,10 @@ from edgegw.wire.grpc import (
     encode_message,
     format_timeout,
     frame,
+    http_status,
     is_grpc,
     parse_timeout,
+    read_code,
     status_fields,
 )
 
@@ -48,6 +50,20 @@ class KindTests(SynchronousTestCase):
         ):
             with self.subTest(kind=kind):
                 self.assertFalse(is_grpc(kind))
+
+
+class HttpTests(SynchronousTestCase):
+    def test_google_rpc_code_proto(self) -> None:
+        expected = {
+            0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501,
+            13: 500, 14: 503, 15: 500, 16: 401, 17: 500, 99: 500,
+        }  # fmt: skip
+        self.assertEqual({code: http_status(code) for code in expected}, expected)
+        self.assertLessEqual(set(Code), set(expected))
+
+    def test_read(self) -> None:
+        for value, code in ((b"0", 0), (b"14", 14), (b"42", 42), (b"", 2), (b"-1", 2), (b"x", 2), (b"1" * 50, 2)):
+            self.assertEqual(read_code(value), code, value)
 
 
 class TimeoutTests(SynchronousTestCase):

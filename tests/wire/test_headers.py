@@ -60,6 +60,29 @@ class HeadersTests(SynchronousTestCase):
         headers.set(name, value)
         self.assertEqual(list(headers), [*others, (name, value)])
 
+    @given(PAIRS, PAIRS, st.lists(st.tuples(st.sampled_from(["remove", "remove_all", "set", "extend", "look"]), NAMES)))
+    def test_look_up_knows_every_change(
+        self, pairs: list[tuple[bytes, bytes]], more: list[tuple[bytes, bytes]], changes: list[tuple[str, bytes]]
+    ) -> None:
+        headers = Headers.of(pairs)
+        for change, name in changes:
+            if change == "remove":
+                headers.remove(name.lower())
+            elif change == "remove_all":
+                headers.remove_all({name.lower(), b"z"})
+            elif change == "set":
+                headers.set(name, b"new")
+            elif change == "extend":
+                headers.extend(Headers.of(more).fields)
+            else:
+                headers.first()
+            again = Headers(headers.fields)
+            if headers._first is not None:
+                self.assertEqual(headers._first, again.first())
+            self.assertEqual(
+                headers.get_all(name.lower()), [value for lower, _, value in headers.fields if lower == name.lower()]
+            )
+
     @given(PAIRS)
     def test_first_is_the_first(self, pairs: list[tuple[bytes, bytes]]) -> None:
         headers = Headers.of(pairs)

@@ -18,10 +18,10 @@ from edgegw.middleware.transcode.requests import Requests
 from edgegw.middleware.transcode.responses import Printed, Printer, is_raw, raw
 from edgegw.middleware.transcode.rules import Rule, Rules, compile_rules
 from edgegw.middleware.transcode.settings import TranscodeStepSettings
-from edgegw.middleware.transcode.status import DETAILS, MESSAGE, STATUS, code_of, http_status, rich_status
+from edgegw.middleware.transcode.status import DETAILS, MESSAGE, STATUS, code_of, rich_status
 from edgegw.middleware.transcode.streams import JsonStream, RawBody, RawStream, Single, nothing
 from edgegw.middleware.transcode.values import Values
-from edgegw.wire.grpc import GRPC, frame, is_grpc
+from edgegw.wire.grpc import GRPC, frame, http_status, is_grpc
 from edgegw.wire.headers import Field, Headers
 
 _CONTENT_TYPE = b"content-type"

@@ -16,11 +16,11 @@ from edgegw.exchange.interfaces import Responder
 from edgegw.exchange.model import Exchange, Response
 from edgegw.middleware.interfaces import Surroundings
 from edgegw.middleware.transcode.transcode import TRANSCODE, TranscodeStepSettings
+from edgegw.testing.bodies import Source
 from edgegw.testing.exchanges import drain, make_exchange
 from edgegw.wire.grpc import frame
 from edgegw.wire.headers import Headers
 from tests.middleware.running import Case, Target, sent
-from tests.middleware.test_request_caps import Source
 from tests.middleware.transcode.apis import DESCRIPTORS, SERVICES, message, order
 
 GRPC = (b"content-type", b"application/grpc")
