@@ -213,26 +213,20 @@ class Cluster:
     def begin(self, old: Cluster | None) -> None:
         """It serves from here on, instead of `old`: what the reload left alone comes along, with its connections and standing."""
         self.connector.guard = self.guard
-        stays = old is not None and old.connector is self.connector
-        if old is not None and not stays:
+        if old is None:
+            self._serves = True
+            self._tell_difference({})
+            return
+        self._take_advice(old.counsel)
+        apart = old.connector is not self.connector
+        if apart:
             self._take_names(old)
         self._serves = True
-        if old is not None:
-            self._take_counts(old)
-            self._take_advice(old.counsel)
-        if old is not None and stays:
+        self._take_counts(old)
+        if apart:
+            self._take_words({endpoint.name: endpoint for endpoint in old.endpoints})
+        else:
             self._take_over(old)
-            return
-        before = {endpoint.name: endpoint for endpoint in old.endpoints} if old is not None else {}
-        if old is not None:
-            self._take_words(before)
-        mine = {endpoint.name for endpoint in self.endpoints}
-        for endpoint in self.endpoints:
-            if endpoint.name not in before:
-                self._tell("endpoint_added", endpoint, source=endpoint.source)
-        for name, endpoint in before.items():
-            if name not in mine:
-                self._tell("endpoint_removed", endpoint, source=endpoint.source)
 
     def _take_over(self, old: Cluster) -> None:
         """Its connections are made in the same way: endpoints come as they are."""
@@ -287,6 +281,16 @@ class Cluster:
                 endpoint.weigh(was.weight)
             endpoint.weigh(warmth=was.warmth)
         self.warming.take_over(self.endpoints)
+        self._tell_difference(before)
+
+    def _tell_difference(self, before: Mapping[str, Endpoint]) -> None:
+        mine = {endpoint.name for endpoint in self.endpoints}
+        for endpoint in self.endpoints:
+            if endpoint.name not in before:
+                self._tell("endpoint_added", endpoint, source=endpoint.source)
+        for name, endpoint in before.items():
+            if name not in mine:
+                self._tell("endpoint_removed", endpoint, source=endpoint.source)
 
     @staticmethod
     def _doubt(endpoint: Endpoint, was: Endpoint | None) -> None:

@@ -217,9 +217,9 @@ class Api(Resource):
             self.control(json.loads(request.content.read()))
             return b"{}"
         if path == "/_requests":
-            standing = {id(watch.request) for watch in self.watches}
+            standing = [watch.request for watch in self.watches]
             told = [
-                {k: v for k, v in each.items() if k != "id"} | {"open": each["id"] in standing}
+                {k: v for k, v in each.items() if k != "request"} | {"open": each["request"] in standing}
                 for each in self.requests
             ]
             return self.answer(request, 200, told)
@@ -231,7 +231,7 @@ class Api(Resource):
                 "path": path,
                 "args": args,
                 "token": token,
-                "id": id(request),
+                "request": request,
                 "agent": request.getHeader("user-agent"),
             }
         )
