@@ -61,7 +61,7 @@ class SnapshotFile:
             found = _read(data)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             _log.warn("{path} is no snapshot and is not used: {error}", path=str(self.path), error=_line(error))
             return None
         if found.source != source or wall_s - found.confirmed_at > KEPT_S:

@@ -113,7 +113,11 @@ class Account:
     def left(
         self, endpoint: Endpoint, token: int, answer: Response, whole: bool, exchange: Exchange, outcome: Outcome
     ) -> None:
-        """The exchange is over, whose answer was this endpoint's. whole: there was no more of it to come when it was `answered`."""
+        """The exchange is over, whose answer was this endpoint's.
+
+        Args:
+            answer: `as_it_came`. whole: there was no more of it to come when it was `answered`.
+        """
         endpoint.vacate()
         error = outcome.error
         if error is not None:
@@ -141,10 +145,11 @@ class Account:
         if error.side is not Side.UPSTREAM or (error.phase is Phase.RESPONSE_HEAD and answer.status != 200):
             # What its status says was counted by its head already, whatever else is wrong with that.
             return
-        lasted_s = self._lasted_s(exchange)
-        endpoint.failed(error, lasted_s)
-        if self._cluster.breaker is not None:
-            self._cluster.breaker.ended(token, False, lasted_s)
+        began = status_of(answer, ()) if exchange.request.method == "POST" else answer.status
+        lasted_s, breaker = self._lasted_s(exchange), self._cluster.breaker
+        endpoint.failed(error, lasted_s, began)
+        if breaker is not None and began not in breaker.bad:
+            breaker.ended(token, False, lasted_s)
 
     def _lasted_s(self, exchange: Exchange) -> float:
         """Since the head of its answer came."""
@@ -152,6 +157,14 @@ class Account:
 
     def __repr__(self) -> str:
         return f"<Account of {self._cluster.name}>"
+
+
+def as_it_came(exchange: Exchange, answer: Response) -> Response:
+    """The answer, for `Account.left`: whatever layers above make of it (gRPC-Web puts trailers into the body, and names another
+    content type), judged is what the upstream said. Only of calls are the fields looked at again.
+    """
+    headers = answer.headers.copy() if exchange.request.method == "POST" else answer.headers
+    return Response(answer.status, headers, answer.body)
 
 
 class _Discarded:

@@ -16,7 +16,7 @@ from edgegw.errors import GatewayError
 from edgegw.exchange.model import Exchange, Outcome, Response
 from edgegw.exchange.replay import Replay
 from edgegw.net.call import Call, Upload, UpstreamConnection
-from edgegw.targets.account import Missed, Result
+from edgegw.targets.account import Missed, Result, as_it_came
 from edgegw.targets.course import Course, Means
 from edgegw.targets.hedging import Hedging, Raced
 from edgegw.targets.patience import Patience
@@ -237,7 +237,8 @@ class Attempts:
         """This answer goes downstream."""
         if upload is not None:
             upload.settle()
-        exchange.on_end(partial(self._account.left, endpoint, token, answer, whole))
+        came = answer if whole else as_it_came(exchange, answer)
+        exchange.on_end(partial(self._account.left, endpoint, token, came, whole))
         if self._selection.sticky is not None:
             self._selection.remember(exchange, endpoint, answer)
         return answer

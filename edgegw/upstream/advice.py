@@ -25,6 +25,8 @@ from edgegw.upstream.settings import UpstreamSettings
 LONGEST = 256
 """Characters of one value."""
 
+_TOLD = 32
+"""Things that are wrong, in words: annotations may be thousands, and to find what each may be a slip of takes time."""
 _TOPICS = ("balance", "health")
 _OF_HASHING = ("key", "table", "factor")
 _OF_HTTP = {"path", "method", "headers", "host", "expect"}
@@ -91,7 +93,7 @@ def read_advice(said: Mapping[str, object]) -> tuple[Advice | None, tuple[str, .
     for name, value in said.items():
         field = NAMES.get(name)
         if field is None:
-            if is_advice(name):
+            if is_advice(name) and len(wrong) < _TOLD:
                 near = get_close_matches(name, NAMES, 1)
                 wrong.append(f"{quoted(name[:60])} is not known{f'; did you mean {quoted(near[0])}?' if near else ''}")
         elif isinstance(value, str) and len(value) > LONGEST:

@@ -51,8 +51,12 @@ class Observer(Protocol):
             began: the status of its head. status: the same, or another one by its trailers. lasted_s: since the head came.
         """
 
-    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
-        """None came, or the body behind it broke off after so long, and it was not the downstream peer's doing."""
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
+        """None came, or the body behind it broke off after so long, and it was not the downstream peer's doing.
+
+        Args:
+            began: the status of its head, if there was one: see `answered`, which told it.
+        """
 
 
 class LoadFollower(Protocol):
@@ -265,10 +269,10 @@ class Endpoint:
         for observer in self.observers:
             observer.ended(self, began, status, lasted_s)
 
-    def failed(self, error: GatewayError, lasted_s: float = 0.0) -> None:
+    def failed(self, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
         """An attempt got none, or not all of it; see `Observer`."""
         for observer in self.observers:
-            observer.failed(self, error, lasted_s)
+            observer.failed(self, error, lasted_s, began)
 
     def __repr__(self) -> str:
         state = self.standing.state

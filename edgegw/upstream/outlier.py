@@ -105,13 +105,14 @@ class Outliers:
         else:
             record.row.good(whole=True)
 
-    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
         """`Observer`."""
         record = self._records.get(endpoint) or self._begin(endpoint)
         if record is None or record.until_s or error.side is not Side.UPSTREAM or _is_polite(error):
             return
         if error.phase is Phase.RESPONSE_BODY:
-            self._broke(endpoint, record, error.reason, lasted_s)
+            if began not in self._bad:
+                self._broke(endpoint, record, error.reason, lasted_s)
             return
         record.count(int(self._wheel.now_s / self._part_s), 1, True, False)
         record.row.bad(torn=False)

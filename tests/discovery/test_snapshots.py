@@ -25,6 +25,7 @@ BROKEN = {
     "odd endpoints": b'{"version":1,"source":"s","confirmed_at":0,"endpoints":[1]}',
     "odd advice": b'{"version":1,"source":"s","confirmed_at":0,"endpoints":[],"advice":7}',
     "odd time": b'{"version":1,"source":"s","confirmed_at":"x","endpoints":[]}',
+    "endless time": b'{"version":1,"source":"s","confirmed_at":1' + b"0" * 400 + b',"endpoints":[]}',
     "no text": b"\xff\xfe",
     "deep": b"[" * 100_000,
 }

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edgegw.errors import GatewayError, Phase, Side
 from edgegw.exchange.body import Body
 from edgegw.exchange.model import Outcome, Response
+from edgegw.middleware.grpc_web import _make_web
 from edgegw.observe.metrics import Registry
 from edgegw.targets.proxy import Proxy
 from edgegw.testing.exchanges import drain, make_exchange
@@ -51,7 +52,7 @@ class Calls(SynchronousTestCase):
         self.seen.append((began, status))
         self.lasted_s = lasted_s
 
-    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
         self.seen.append(error.reason)
         self.lasted_s = lasted_s
 
@@ -109,7 +110,7 @@ class AccountTests(Case):
     def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
         self.seen.append((endpoint.authority.decode(), f"{began} and {status}"))
 
-    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
         self.seen.append((endpoint.authority.decode(), error.reason))
 
     def test_answers(self) -> None:
@@ -365,6 +366,35 @@ class EndTests(Calls):
         self.wire.trailers(self.sid, (b"grpc-status", b"14"))
         self.finish()
         self.assertEqual((self.seen, self.count()), ([(503, "flows"), (503, 503)], "1 of 1 failed"))
+
+    def test_a_bad_head_whose_body_breaks_off_is_counted_once(self) -> None:
+        for outliers, breaker in (("50%", False), (None, None)):
+            self.setUp()
+            if outliers:
+                self.build(outlier={"consecutive": 2}, breaker=breaker)
+                self.cluster.endpoints[0].observers = (self.cluster.outliers,)  # type: ignore[assignment]
+                self.cluster.outliers._count = 2  # type: ignore[union-attr]
+            self.flows(503)
+            self.wire.reset_stream(self.sid)
+            self.finish(TORN)
+            self.assertEqual(self.cluster.endpoints[0].ejections, 0)
+            if not outliers:
+                self.assertIn("1 of 1 failed within 10 s, 1 in a row", repr(self.cluster.breaker))
+
+    def test_whatever_is_made_of_the_answer(self) -> None:
+        """gRPC-Web has the trailers in the body, and another content type."""
+        for code, end in ((b"0", (200, 200)), (b"14", (200, 503))):
+            self.setUp()
+            self.flows()
+            made = self.successResultOf(self.asked)
+            _make_web(made, text=False)
+            self.wire.trailers(self.sid, (b"grpc-status", code))
+            drain(made.body)
+            self.assertEqual(made.body.trailers, ())
+            made.status = 404
+            self.end()
+            self.assertEqual(self.seen, [(200, "flows"), end])
+            self.assertEqual(self.count(), "1 of 1 failed" if code == b"14" else "0 of 1 failed")
 
     def test_repr(self) -> None:
         self.assertEqual(repr(self.proxy._attempts.means.account), "<Account of shop>")

@@ -101,6 +101,12 @@ class ReadTests(SynchronousTestCase):
             [is_advice(name) for name in ("balance", "health-x", "healthy", "weight")], [True] * 2 + [False] * 2
         )
 
+    def test_thousands(self) -> None:
+        """Whoever may annotate a Service must not stop the gateway with that; what is right counts among them."""
+        said = {f"balance-{number}": "" for number in range(20_000)}
+        made, wrong = read_advice({**said, "balance": "random"})
+        self.assertEqual((made, len(wrong)), (Advice(balance_by="random"), 32))
+
     @settings(max_examples=100, deadline=None)
     @given(st.dictionaries(st.sampled_from([*NAMES, "health-x", "weight"]), st.text(max_size=300)))
     def test_whatever_comes(self, said: dict[str, str]) -> None:

@@ -228,15 +228,15 @@ class StandingTests(Case):
             def ended(self, endpoint: Endpoint, began: int, status: int, lasted_s: float) -> None:
                 told.append((began, status, lasted_s))
 
-            def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
-                told.append((error.reason, lasted_s))
+            def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
+                told.append((error.reason, lasted_s, began))
 
         endpoint = made.endpoints[0]
         endpoint.observers = (Ears(),)
         endpoint.answered(200, 0.1, False)
         endpoint.ended(200, 503, 7.0)
-        endpoint.failed(GatewayError(502, "upstream_aborted", side=Side.UPSTREAM), 8.0)
-        self.assertEqual(told, [(200, False), (200, 503, 7.0), ("upstream_aborted", 8.0)])
+        endpoint.failed(GatewayError(502, "upstream_aborted", side=Side.UPSTREAM), 8.0, 503)
+        self.assertEqual(told, [(200, False), (200, 503, 7.0), ("upstream_aborted", 8.0, 503)])
 
 
 class ReloadTests(Case):

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,9 +89,19 @@ def read_exec(user: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path)
     spec: dict[str, Any] = {"interactive": False}
     if flag(data, "provideClusterInfo"):
         spec["cluster"] = _told(cluster, folder)
-    info = json.dumps({"kind": "ExecCredential", "apiVersion": version, "spec": spec})
+    try:
+        # YAML has times, which JSON has not.
+        info = json.dumps({"kind": "ExecCredential", "apiVersion": version, "spec": spec}, default=_stamp)
+    except (TypeError, ValueError, RecursionError):
+        raise Malformed("cluster holds what cannot be told to the exec plugin") from None
     hint = " ".join(text(data, "installHint").split())[:_HINT_MAX]
     return ExecPlan(command, tuple(args), (*env, (INFO, info)), version, hint)
+
+
+def _stamp(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError
 
 
 def _told(cluster: Mapping[str, Any], folder: Path) -> dict[str, Any]:

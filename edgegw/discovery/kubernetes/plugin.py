@@ -27,6 +27,8 @@ OUTPUT_MAX = 1024 * 1024
 SOON_S = 60.0
 """So long before its end a credential is replaced; of a short-lived one after half of its life."""
 _STDERR_KEPT = 4096
+_ENDS_S = 1.0
+"""How long the end of what was killed is waited for."""
 _log = Logger("edgegw.discovery.kubernetes")
 
 
@@ -77,7 +79,7 @@ class Run:
         """It is not wanted any more; from any thread."""
         with self._lock:
             self._stopped = True
-            if self._process is not None:
+            if self._process is not None and self._process.returncode is None:
                 _signal(self._process)
 
     def _begin(self) -> subprocess.Popen[bytes]:
@@ -119,9 +121,10 @@ class Run:
             ended = not selector.get_map()
         if len(kept[out]) > OUTPUT_MAX:
             return b"", kept[err], f"printed more than {OUTPUT_MAX} bytes"
+        # Who ended and left somebody behind at its outputs is not waited for here: its group has its number until then.
         with suppress(subprocess.TimeoutExpired):
-            process.wait(max(until_s - self._seconds(), 0.0) if ended else 0.0)
             if ended:
+                process.wait(max(until_s - self._seconds(), 0.0))
                 return kept[out], kept[err], ""
         return b"", kept[err], f"did not end within {self._limit_s:g} s"
 
@@ -130,7 +133,9 @@ class Run:
             self._process = None
             if process.returncode is None:
                 _signal(process)
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            # Another user's process, such as that of sudo, need not end.
+            process.wait(_ENDS_S)
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             stream.close()

@@ -196,7 +196,7 @@ class _Heard:
         if tell is not None:
             self._guard.call("ended", tell, endpoint, began, status, lasted_s)
 
-    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
         """Tells it."""
         self._guard.call("failed", self._observer.failed, endpoint, error)
 

@@ -38,7 +38,8 @@ def read_key(value: object) -> object:
         raise ValueError(f"{quoted(text)} is no key; {_suggested(near[0], name) if near else f'there are {_ALL}'}")
     if not name.strip():
         raise ValueError(f"whose {kind}? write {kind}:NAME")
-    if kind != "query" and not _is_token(name):
+    # What cannot be seen cannot be told apart in a log either, and half a surrogate pair is no text at all.
+    if not (name.isprintable() if kind == "query" else _is_token(name)):
         raise ValueError(f"{quoted(name)} cannot be the name of a {kind}")
     return text
 

@@ -45,9 +45,10 @@ class Latency:
         if status in _SICK and began not in _SICK:
             self._failed(endpoint, 0.0)
 
-    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0) -> None:
+    def failed(self, endpoint: Endpoint, error: GatewayError, lasted_s: float = 0.0, began: int = 200) -> None:
         """It gave no answer, or not all of it."""
-        self._failed(endpoint, 0.0)
+        if began not in _SICK:
+            self._failed(endpoint, 0.0)
 
     def now_s(self, endpoint: Endpoint) -> float:
         """What is to be expected of it. It fades while the endpoint is not used, so that it is asked again some time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ class PlanTests(SynchronousTestCase):
         self.assertNotIn("cluster", self.info(self.read(cluster, folder))["spec"])
         cluster["certificate-authority-data"] = "UEVN"
         self.assertEqual(self.info(self.read(cluster, folder, provideClusterInfo=True))["spec"]["cluster"], told)
+
+    def test_what_json_has_not(self) -> None:
+        """A kubeconfig is YAML, which has times, bytes, and lists that hold themselves."""
+        endless: list[Any] = []
+        endless.append(endless)
+        extension: dict[str, Any] = {"name": "client.authentication.k8s.io/exec", "extension": date(2026, 11, 21)}
+        found = self.read({"extensions": [extension]}, provideClusterInfo=True)
+        self.assertEqual(self.info(found)["spec"]["cluster"], {"config": "2026-11-21"})
+        for odd in (b"x", endless, {("a",): 1}):
+            extension["extension"] = odd
+            with self.assertRaises(Malformed):
+                self.read({"extensions": [extension]}, provideClusterInfo=True)
 
     def test_versions(self) -> None:
         self.assertEqual(self.info(self.read(apiVersion=BETA))["apiVersion"], BETA)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,32 @@ class RunTests(Folder, SynchronousTestCase):
             self.addCleanup(os.close, child)
             self.assertEqual(select.select([child], [], [], 10.0)[0], [child], "what it started is there still")
         self.refused("did not end within 0.2 s", "exec >&- 2>&-; sleep 60", 0.2)
+
+    def test_it_leaves_somebody_behind(self) -> None:
+        """It ended, and what it started holds its outputs: that is killed, too."""
+        leader, left = self.folder / "leader", self.folder / "left"
+        plan = self.plan(f"echo $$ > {leader}; sleep 60 & echo $! > {left}; echo x")
+        begun = iter([0.0])
+
+        def seconds() -> float:
+            """Its time is over when it has ended."""
+            stat = Path(f"/proc/{leader.read_text().strip()}/stat") if leader.exists() and left.exists() else None
+            return next(begun, 100.0 if stat is not None and ") Z " in stat.read_text() else 29.95)
+
+        with self.assertRaises(CredentialsError) as caught:
+            Run(plan, 30.0, seconds).output()
+        self.assertIn("did not end", str(caught.exception))
+        with contextlib.suppress(ProcessLookupError):
+            child = os.pidfd_open(int(left.read_text()))
+            self.addCleanup(os.close, child)
+            self.assertEqual(select.select([child], [], [], 10.0)[0], [child], "what it started is there still")
+
+    def test_it_cannot_be_killed(self) -> None:
+        """The process of another user keeps no thread for ever."""
+        pid = self.folder / "pid"
+        with mock.patch.object(plugin_module, "_signal"), mock.patch.object(plugin_module, "_ENDS_S", 0.05):
+            self.refused("did not end within 0.3 s", f"echo $$ > {pid}; exec sleep 20", 0.3)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
     def test_it_prints_too_much(self) -> None:
         self.refused(

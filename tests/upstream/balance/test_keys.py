@@ -22,6 +22,8 @@ WRONG = (
     ("client_ip:x", 'client_ip stands alone: write client_ip, not "client_ip:x"'),
     ("header:X User", '"X User" cannot be the name of a header'),
     ("cookie:a=b", '"a=b" cannot be the name of a cookie'),
+    ("query:a\r\nb", '"a\\x0d\\x0ab" cannot be the name of a query'),
+    ("query:\ud800", '"\\xd800" cannot be the name of a query'),
 )
 
 
