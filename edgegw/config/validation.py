@@ -182,12 +182,11 @@ def _choose(branches: list[list[_Found]], loc: Loc) -> list[_Found]:
 def _report(model: type[BaseModel], document: Document, found: Iterable[_Found], problems: Problems) -> None:
     keys, mask = keys_of(model), Mask(document)
     writer = _Writer(keys, Names(document.data, keys, mask), mask)
-    known = tuple(document.problems)
+    known = {before.loc for before in document.problems if before.at == "value"}
     for each in found:
         problem = writer.problem(each)
-        if not _is_echo(each, document.data) and not any(
-            problem.loc[: len(before.loc)] == before.loc and before.at == "value" for before in known
-        ):
+        loc = problem.loc
+        if not _is_echo(each, document.data) and not any(loc[:length] in known for length in range(len(loc) + 1)):
             problems.extend([problem.located(document)])
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import Field, field_validator
 
 from edgegw.config.model import Settings
 from edgegw.config.problems import quoted
 from edgegw.config.units import Duration
-from edgegw.discovery.resolv_conf import NDOTS_MAX, SUFFIXES, ResolvConf, Server, system
+from edgegw.discovery.resolv_conf import DOMAIN, NDOTS_MAX, SUFFIXES, ResolvConf, Server, system
 from edgegw.net.addresses import canonical
-
-_DOMAIN = re.compile(r"(?=.{1,252}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 
 
 class DnsSettings(Settings):
@@ -53,7 +49,7 @@ class DnsSettings(Settings):
     @classmethod
     def _are_domains(cls, search: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for text in search or ():
-            if not _DOMAIN.match(text):
+            if not DOMAIN.match(text):
                 raise ValueError(f"{quoted(text)} is not a domain; write shop.svc.cluster.local")
         return search and tuple(each.rstrip(".") for each in search)
 

@@ -32,6 +32,8 @@ from edgegw.upstream.environment import Environment
 
 PARTS: tuple[DiscoveryPart, ...] = (FILE, DNS, K8S, CONSUL, NATS)
 
+_COMPARED = 100
+"""Connections that a wrong name may be a slip of; with so many, a message lists no more."""
 FOREIGN = (Exception, SystemExit)
 """What the code of others may raise on being imported or called."""
 
@@ -129,7 +131,7 @@ class Feeds:
             mine.add(("from",), f"source {quoted(kind)} cannot be used: {type(error).__name__}: {error}")
             return None
         if part is None:
-            known = [*connections, *self.kinds.names]
+            known = [*list(connections)[:_COMPARED], *self.kinds.names]
             near = get_close_matches(kind, known, 1)
             hint = f"did you mean {quoted(near[0])}?" if near else None
             words = f"source {quoted(kind)} is not known; known: {', '.join(dict.fromkeys(known))}"

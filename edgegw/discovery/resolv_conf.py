@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ SUFFIXES = 32
 """At most so many are tried, as Kubernetes allows a pod (glibc has no bound since 2.26, six before)."""
 NDOTS_MAX = 15
 """As glibc: more is this."""
+DOMAIN = re.compile(r"(?=.{1,252}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 _SERVERS = 3
 _NAME_MAX = 253
 
@@ -53,7 +55,9 @@ def system(path: str = PATH) -> ResolvConf:
             servers.append((words[0], 53))
         elif key in ("search", "domain") and words:
             # The last one of both counts.
-            search = [each.rstrip(".") for each in (words if key == "search" else words[:1])]
+            said = words if key == "search" else words[:1]
+            # Under what is no domain nothing can be looked for, and the others must not suffer for it.
+            search = [each.rstrip(".") for each in said if each == "." or DOMAIN.match(each)]
         elif key == "options":
             ndots = _ndots(words, ndots)
     return ResolvConf(servers[:_SERVERS] or [("127.0.0.1", 53)], search, ndots)

@@ -11,15 +11,36 @@ from edgegw.config.source import Document
 from edgegw.gateway.settings import GatewaySettings, RouteSettings
 
 _SHOWN = 10
+_GUESSES, _COMPARED = 32, 1000
+"""A guess takes a comparison with each name: nobody waits for that ten thousand times."""
 
 
-def check_destinations(number: int, settings: GatewaySettings, problems: Problems, document: Document) -> None:
+class Defined:
+    """The names of the upstreams that there are, for those who look for another one."""
+
+    def __init__(self, document: Document) -> None:
+        self._names = document.names(("upstreams",))
+        self.words = listed(self._names)
+        self._guesses = _GUESSES
+
+    def guess(self, name: str) -> str | None:
+        """Which one may be meant, as a hint."""
+        if not self._guesses:
+            return None
+        self._guesses -= 1
+        near = get_close_matches(name, self._names[:_COMPARED], 1)
+        return f"did you mean {quoted(near[0])}?" if near else None
+
+
+def check_destinations(
+    number: int, settings: GatewaySettings, problems: Problems, document: Document, defined: Defined
+) -> None:
     """Report what a route refers to and does not exist, and a list of destinations that cannot work.
 
     Args:
-        number: of the route, from 0. problems: a view of the route. document: what the settings were made from.
+        number: of the route, from 0. problems: a view of the route. document: what the settings were made from. defined: in it.
     """
-    route, parts = settings.routes[number], _Parts(settings, document, problems)
+    route, parts = settings.routes[number], _Parts(settings, document, problems, defined)
     for index, each in enumerate(route.destinations):
         at: Loc = ("to", index) if isinstance(route.to, tuple) else ("to",)
         parts.check(each.upstream, each.meta, (*at, "upstream"), (*at, "meta"))
@@ -45,18 +66,14 @@ class _Parts:
     settings: GatewaySettings
     document: Document
     problems: Problems
+    defined: Defined
 
     def check(self, upstream: str, meta: Mapping[str, str], at: Loc, at_meta: Loc) -> None:
         here = ("upstreams", upstream)
         found = self.settings.upstreams.get(upstream)
         if found is None and not self.document.lacks(here):
-            names = self.document.names(here[:1])
-            near = get_close_matches(upstream, names, 1)
-            self.problems.add(
-                at,
-                f"upstream {quoted(upstream)} is not defined; defined: {listed(names)}",
-                f"did you mean {quoted(near[0])}?" if near else None,
-            )
+            words = f"upstream {quoted(upstream)} is not defined; defined: {self.defined.words}"
+            self.problems.add(at, words, self.defined.guess(upstream))
         elif found is not None and meta and found.discovery is None and not self.document.lacks(here):
             if not any(meta.items() <= endpoint.meta.items() for endpoint in found.endpoints):
                 words = ", ".join(f"{name}: {value}" for name, value in meta.items())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from edgegw.config.problems import Problem, Problems, quoted
 from edgegw.config.source import Document
 from edgegw.export.settings import parse_listen
-from edgegw.gateway.destinations import check_destinations
+from edgegw.gateway.destinations import Defined, check_destinations
 from edgegw.gateway.settings import GatewaySettings
 from edgegw.net.settings import ListenSettings
 
@@ -29,8 +29,9 @@ _OF_UPSTREAMS = ("grpc", "websocket", "retry", "split", "mirror", "fallback")
 def check_references(settings: GatewaySettings, problems: Problems, document: Document) -> None:
     """Names that are used must be defined, names that must differ must differ, and no place is listened on twice."""
     names: dict[str, int] = {}
+    defined = Defined(document)
     for index, route in enumerate(settings.routes):
-        check_destinations(index, settings, problems.under("routes", index), document)
+        check_destinations(index, settings, problems.under("routes", index), document, defined)
         for key in _OF_UPSTREAMS:
             if route.to is None and key in route.model_fields_set:
                 words = f"{key} is for routes with an upstream; this one has no `to`"

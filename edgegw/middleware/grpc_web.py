@@ -155,7 +155,10 @@ class GrpcWeb:
         try:
             response = await self._next(exchange)
         except GatewayError as error:
-            error.headers += tuple(cors)
+            if cors:
+                # Whoever raised it may raise the same one again, for another page or for none that may call.
+                said = [field for field in error.headers if field[0].lower() != _ALLOW_ORIGIN and field not in cors]
+                error.headers = (*said, *cors)
             raise
         if is_grpc(response.headers.get(b"content-type")):
             _make_web(response, text)

@@ -33,6 +33,10 @@ class Rescue:
         """The answer, or an error's."""
         try:
             response = await self._next(exchange)
+            if exchange.id:
+                # Here, because what others return need not be an answer.
+                name_answer(exchange, response)
+            return response
         except GatewayError as error:
             response = self._answer(exchange, error)
         except CancelledError:

@@ -119,7 +119,9 @@ class Cluster:
         if self.means is not None and self.counsel.hear(source, advice):
             self._heed(self.means, before)
             if self._serves:
-                self.environment.events.add("upstream_changed", self.name, source=source, reason=self.counsel.words)
+                # Of two, it may be the word of the other one that acts from now on.
+                by = self.counsel.source or source
+                self.environment.events.add("upstream_changed", self.name, source=by, reason=self.counsel.words)
         self._settle()
 
     def _heed(self, means: Means, before: Heeded) -> None:

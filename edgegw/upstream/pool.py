@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 
 from pydantic import Field
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -169,10 +170,12 @@ class Pool:
     def _disappoint(self, failure: Failure) -> None:
         """All who wait relied on the connection that could not be made; there is no other."""
         waiters, self._queue = self._queue, OrderedDict()
+        error = failure.value
         for waiter in waiters:
             waiter.deadline.drop()
             if not waiter.gone:
-                waiter.promise.errback(failure)
+                # Each gets one of its own: layers add fields to what their exchange failed by.
+                waiter.promise.errback(copy(error) if isinstance(error, GatewayError) else failure)
 
     def idle(self, connection: UpstreamConnection) -> None:
         """From the connection: it carries nothing and may carry an exchange."""

@@ -238,6 +238,12 @@ class ValidateTests(unittest.TestCase):
         made = validate(Config, document)
         self.assertEqual((made.workers, made.upstreams["u"].verify, made.upstreams["u"].pool.max), (4, False, 4))
 
+    def test_thousands_of_problems_of_both_kinds_are_fast(self) -> None:
+        text = "upstreams:\n" + "".join(f"  u{n}: {{endpoints: ['${{NO{n}}}'], zz: 1}}\n" for n in range(6000))
+        started = time.process_time()
+        self.assertEqual(len(problems(text)), 12_000)
+        self.assertLess(time.process_time() - started, 5.0)
+
     def test_two_thousand_routes_are_fast(self) -> None:
         route = (
             "  - {{match: 'GET api{0}.example.com/users/{{id}}/**', to: users, timeout: {{head: 15s}}, limit: 100/s}}\n"

@@ -98,6 +98,13 @@ class OwnTests(Case):
         self.assertIn('source "dnss" is not known; known: corp, ', words)
         self.assertIn('did you mean "dns"?', words)
 
+    def test_unknown_among_thousands(self) -> None:
+        """Each upstream may have such a name: the message and the time for it have a bound."""
+        connections: dict[str, Any] = {f"corp-{number}": {"dns": {}} for number in range(2000)}
+        words = self.refused(**{"from": "dnss"}, connections=connections)
+        self.assertIn('did you mean "dns"?', words)
+        self.assertLess(len(words), 2000)
+
     def test_key_of_another_kind(self) -> None:
         words = self.refused(**{"from": "dns", "name": "a.b", "port": 80, "path": "x"})
         self.assertIn('upstreams.u.discovery.path: error: a dns source has no "path"', words)

@@ -39,6 +39,8 @@ class SystemTests(SynchronousTestCase):
             ("search", []),
             ("#search a.b\n; search a.b\n", []),
             ("search .", [""]),
+            (f"search .a.b a..b {'a' * 64}.b {'a.' * 200}b a/b a.b", ["a.b"]),
+            ("search \u00e4.b a\x07.b a.b", ["a.b"]),
         ):
             self.assertEqual(self.read(text).search, search, text)
 

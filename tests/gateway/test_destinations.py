@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgegw.config.problems import Problems
 from edgegw.config.source import loads
-from edgegw.gateway.destinations import listed
+from edgegw.gateway.destinations import Defined, listed
 from edgegw.gateway.loading import accept
 
 BASE = """\
@@ -49,6 +49,15 @@ class DestinationTests(unittest.TestCase):
         ):
             for route in (f"to: {{upstream: a, meta: {meta}}}", f"to: b, fallback: {{to: a, meta: {meta}}}"):
                 self.assertEqual(len(self.problems(route)), warned, route)
+
+    def test_many_wrong_names(self) -> None:
+        """A guess takes a comparison with every name: there are as many as somebody reads."""
+        document = loads("upstreams:\n" + "".join(f"  u-{number}: {{}}\n" for number in range(2000)), environ={})
+        defined = Defined(document)
+        self.assertIn(" and 1990 more", defined.words)
+        guesses = [defined.guess("u_1") for _ in range(2000)]
+        self.assertEqual(guesses[:32], ['did you mean "u-1"?'] * 32)
+        self.assertEqual(set(guesses[32:]), {None})
 
     def test_many_names(self) -> None:
         self.assertEqual(listed([]), "none")

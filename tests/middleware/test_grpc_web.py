@@ -272,6 +272,17 @@ class CorsTests(WebCase):
         error = self.refuse(layer, call(fields=[(b"Origin", APP)]))
         self.assertIn((b"Access-Control-Allow-Origin", APP), error.headers)
 
+    def test_an_error_that_is_raised_again_tells_each_page_its_own(self) -> None:
+        trouble = GatewayError(503, "no_endpoint", headers=[(b"Retry-After", b"1")])
+        layer = self.layer(Target(does=trouble), origins=self.ORIGINS)
+        told = []
+        for origin in (APP, b"https://a.shop.example", b"https://evil.example"):
+            headers = self.refuse(layer, call(fields=[(b"Origin", origin)])).headers
+            told.append([value for name, value in headers if name == b"Access-Control-Allow-Origin"])
+            self.assertEqual(sorted({name for name, _ in headers}), sorted(name for name, _ in headers))
+        self.assertEqual(told, [[APP], [b"https://a.shop.example"], []])
+        self.assertIn((b"Retry-After", b"1"), trouble.headers)
+
     def test_other_requests_are_not(self) -> None:
         layer = self.layer(Target(), origins=self.ORIGINS)
         response = self.respond(layer, make_exchange("GET", headers=[(b"Origin", APP)]))

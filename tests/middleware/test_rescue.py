@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
+from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import globalLogPublisher
@@ -30,6 +31,16 @@ class RescueTests(Case):
         response = self.respond(Rescue(Target((b"X", b"1")), self.reasons.append), self.exchange)
         self.assertEqual((response.status, list(response.headers)), (200, [(b"X", b"1"), (b"X-Request-ID", b"id-7")]))
         self.assertEqual((self.reasons, self.exchange.failure), ([], None))
+
+    def test_what_is_no_answer_is_a_bug(self) -> None:
+        async def forgetful(_: object) -> None:
+            return None
+
+        made: Any = forgetful
+        response = self.respond(Rescue(made, self.reasons.append), self.exchange)
+        self.assertEqual((response.status, self.reasons), (500, ["internal_error"]))
+        self.assertEqual(response.headers.get_all(b"x-request-id"), [b"id-7"])
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
 
     def test_the_id_replaces_what_an_answer_brings(self) -> None:
         target = Target((b"x-request-id", b"theirs"), (b"X", b"1"), (b"X-Request-Id", b"twice"))

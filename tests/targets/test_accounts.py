@@ -266,7 +266,7 @@ class LateTests(Case):
         endpoint: Any = self.cluster.endpoints[0]
         endpoint.observers = ()
         self.ask()
-        endpoint.observers = (SimpleNamespace(failed=lambda _, error, __: failures.append(error.reason)),)
+        endpoint.observers = (SimpleNamespace(failed=lambda _, error, *__: failures.append(error.reason)),)
         # As another upstream leaves it, which was asked instead.
         self.exchange.upstream = "other"
         torn = GatewayError(502, "upstream_aborted", side=Side.UPSTREAM, phase=Phase.RESPONSE_BODY)

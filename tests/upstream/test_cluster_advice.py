@@ -68,6 +68,16 @@ class BalanceTests(Case):
         self.assertEqual(sorted(self.order(made)), list("0011"))
         self.assertEqual(self.events(made), [("upstream_changed", SOURCE, "no advice acts any more")])
 
+    def test_another_source_takes_over(self) -> None:
+        """The event names the one whose word acts."""
+        made = self.make()
+        self.name(made, 2, LEAST)
+        made.update("dns users", [Named(EndpointSettings(url=URLS[2]))], Advice(balance_by="random"))
+        self.events(made)
+        made.forget(SOURCE)
+        changed = [event for event in self.events(made) if event[0] == "upstream_changed"]
+        self.assertEqual(changed, [("upstream_changed", "dns users", "balance random")])
+
     def test_holds_and_later_changes_count(self) -> None:
         made = self.make()
         made.endpoints[1].hold(Hold.DRAINED, "x", "operator")

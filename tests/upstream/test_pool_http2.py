@@ -228,6 +228,20 @@ class HerdTests(Case):
         self.origin.turn(5)
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_each_hears_it_in_an_error_of_its_own(self) -> None:
+        """What layers add for one exchange (CORS, for who asks) is no other's."""
+        self.pool()
+        self.origin.held = []
+        waiting = [self.want() for _ in range(3)]
+        for each in waiting:
+            each.addErrback(
+                lambda failure: setattr(failure.value, "headers", (*failure.value.headers, (b"A", b"1"))) or failure
+            )
+        self.origin.held[0].errback(refused())
+        errors = [self.failureResultOf(each, GatewayError).value for each in waiting]
+        self.assertEqual([error.headers for error in errors], [((b"A", b"1"),)] * 3)
+        self.assertEqual({str(error) for error in errors}, {str(refused())})
+
     def test_who_can_wait_for_another_does(self) -> None:
         self.pool(streams=1, max=2)
         self.want()

@@ -177,9 +177,12 @@ class SharedClient:
         elif client.is_open:
             # Its answer comes after whatever the server says to the subscriptions.
             client.ping()
+            told = {self._topics[each.subject].refused for each in guest.listening} - {""}
             guest.owner.opened()
-            for refused in {self._topics[each.subject].refused for each in guest.listening} - {""}:
-                guest.owner.complained(refused)
+            for refused in told:
+                # It may have had enough.
+                if guest in self._guests:
+                    guest.owner.complained(refused)
         elif self._trouble:
             guest.owner.failed(self._trouble)
 

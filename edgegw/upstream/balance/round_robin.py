@@ -147,7 +147,8 @@ class RoundRobin:
         self._heap = []
         for place in self._eligible:
             share = self._shares[place] = self._members[place].share * _TURN
-            left = float(round(self._left[place] * _TURN))
+            # Whoever had its turn just now comes after those that are due now, a round later too: else one of them gets its turn.
+            left = min(float(round(self._left[place] * _TURN)), _TURN - 1)
             turn = int(left / share)
             gone = self._gone[place] = max(0.0, left - turn * share)
             self._heap.append((turn, gone / share, place))

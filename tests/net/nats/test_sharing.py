@@ -205,6 +205,17 @@ class RefusalTests(Case):
         self.guest("a")
         self.assertEqual(self.told()[3:], [["opened", words], ["opened"]])
 
+    def test_one_that_leaves_as_it_comes(self) -> None:
+        """It is told nothing more; the connection is as it was."""
+        self.guest("a")
+        self.peer.admit()
+        self.peer.said()
+        late = self.guest("b", start=False)
+        self.owners[1].opened = late.stop  # type: ignore[assignment, method-assign]
+        late.start()
+        self.assertEqual((self.owners[1].told, self.peer.said()), ([], ["SUB b 3", "PING", "UNSUB 3"]))
+        self.assertFalse(late.is_open)
+
     def test_forgotten_with_the_connection(self) -> None:
         self.guest("b")
         self.peer.admit()
