@@ -1,4 +1,4 @@
-"""Runs the live tests, module by module, three at a time: most of their time is waiting for deadlines.
+"""Runs the live tests, module by module, four at a time: most of their time is waiting for deadlines.
 
     python -m tests.live.run [tests.live | tests.live.test_x[.Class[.test]]] ...
 
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-AT_ONCE = 3
+AT_ONCE = 4
 # What takes longest begins first, so that nothing is left alone at the end.
 LONG = (
     "test_discovery_outage",
